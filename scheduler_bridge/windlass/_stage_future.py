@@ -1,0 +1,119 @@
+"""`StageFuture`: a staging call that runs in the daemon."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ._errors import StageError
+from ._stage_progress import Counts, Highest, ProgressArgument, StageProgress, Teller, with_rate
+from ._stage_report import StageReport
+
+
+class StageFuture(concurrent.futures.Future[StageReport]):
+    """Done only with the daemon's answer, also after `cancel()`.
+
+    `result()` answers the StageReport, raises StageError (the report in it) where a transfer is not done, and
+    CancelledError where the call was cancelled; `report` stays in every case. Any thread may use it.
+
+    The library that makes one calls `accepted`, `advance` and then exactly one of `end` and `fail`, all from its own
+    thread.
+    """
+
+    def __init__(self, ask_cancel: Callable[[], Any], progress: ProgressArgument = None) -> None:
+        """`ask_cancel` sends the wish to the daemon and does not wait for the answer."""
+        super().__init__()
+        self.report: StageReport | None = None
+        self._ask_cancel = ask_cancel
+        self._guard = threading.Lock()
+        self._cancel_asked = False
+        self._highest = Highest()
+        self._begun = time.monotonic()
+        self._ended: float | None = None
+        self._teller = Teller(progress)
+        self._raised: BaseException | None = None  # what the caller's progress raised
+
+    def cancel(self) -> bool:
+        """Asks the daemon; True unless the call has ended. What is published stays."""
+        with self._guard:
+            if self.done():
+                return False
+            first, self._cancel_asked = not self._cancel_asked, True
+        if first:
+            self._ask_cancel()
+        return True
+
+    def running(self) -> bool:
+        return not self.done()
+
+    def progress(self) -> StageProgress:
+        """How far it is, at any time, with rate and time left."""
+        until = self._ended if self._ended is not None else time.monotonic()
+        return with_rate(self._highest.counts, until - self._begun)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """True once it is done."""
+        return bool(concurrent.futures.wait([self], timeout).done)
+
+    def counts(self) -> Counts:
+        """The figures alone."""
+        return self._highest.counts
+
+    def outcome(self) -> StageReport:
+        """After the end: the report; where there is none, the error."""
+        if self.report is None:
+            return self.result()
+        return self.report
+
+    def accepted(self) -> None:
+        """The daemon has taken the call: rates count from here."""
+        self._begun = time.monotonic()
+
+    def advance(self, counts: Counts) -> None:
+        """A PROGRESS message has come."""
+        counts = self._highest.raised_by(counts)
+        if self._raised is None:
+            self._told(lambda: self._teller.tell(counts))
+
+    def end(self, report: StageReport) -> None:
+        """The RESULT has come."""
+        counts = self._highest.raised_by(Counts(report.bytes, None, report.files, None))
+        if self._raised is None:
+            self._told(lambda: self._teller.tell_end(counts))
+        self._teller.close()
+        self.report = report
+        self._ended = time.monotonic()
+        cut_short = any(transfer.state == "cancelled" for transfer in report.transfers)
+        with self._guard:
+            cancelled = self._cancel_asked and cut_short
+        if self._raised is not None:
+            self._settle(self._raised)
+        elif cancelled:
+            super().cancel()
+            self.set_running_or_notify_cancel()
+        else:
+            self._settle(report.error() or report)
+
+    def fail(self, error: BaseException) -> None:
+        """There is no RESULT: the call was refused, or the daemon is gone. An error may bring its own report."""
+        self._teller.close()
+        self._ended = time.monotonic()
+        if isinstance(error, StageError):
+            self.report = error.report
+        self._settle(self._raised or error)
+
+    def _told(self, tell: Callable[[], None]) -> None:
+        try:
+            tell()
+        except BaseException as error:  # comes out of result(), whatever it is
+            self._raised = error
+            self.cancel()
+
+    def _settle(self, outcome: StageReport | BaseException) -> None:
+        if isinstance(outcome, BaseException):
+            self.set_exception(outcome)
+        else:
+            self.set_result(outcome)
