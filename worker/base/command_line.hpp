@@ -1,0 +1,25 @@
+// What windlassd's command line asks for.
+#ifndef WINDLASS_WORKER_BASE_COMMAND_LINE_HPP
+#define WINDLASS_WORKER_BASE_COMMAND_LINE_HPP
+
+#include <variant>
+
+#include "worker/base/config_load.hpp"
+
+namespace windlass::worker {
+
+struct Start {
+  LoadedConfig loaded;
+  ConfigSources sources;  // for load_config at a reload
+};
+struct Exit {
+  int code;  // 0 done, 1 failed (a config that cannot be used), 2 usage
+};
+
+// Serves --help, --version, --check-config, --print-config-docs and --print-metrics-docs itself (on stdout, faults on
+// stderr) and says how to exit; otherwise answers what to start with.
+std::variant<Start, Exit> read_command_line(int argc, const char* const* argv, const char* const* environment);
+
+}  // namespace windlass::worker
+
+#endif  // WINDLASS_WORKER_BASE_COMMAND_LINE_HPP
