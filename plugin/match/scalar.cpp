@@ -1,0 +1,120 @@
+#include "plugin/match/scalar.hpp"
+
+#include <tuple>
+
+#include "plugin/match/scoring.hpp"
+#include "plugin/match/state.hpp"
+#include "plugin/match/turns.hpp"
+
+namespace windlass::match {
+namespace {
+
+struct Choice {
+  int32_t offer = -1;
+  int64_t price = 0;  // what it adds; 0 unless the policy is cost
+  Wide score = 0;
+};
+
+class Scalar {
+ public:
+  explicit Scalar(const Problem& problem)
+      : problem_(problem), scoring_(scoring_of(problem)), state_(problem), wanted_(problem.dimensions) {
+    placement_.resize(problem.tasks, problem.policy == Policy::cost);
+  }
+
+  Placement run() {
+    Turns turns = turns_of(problem_, {});
+    for (size_t number = 0; number < turns.count(); ++number) take(turns.turn(number));
+    placement_.order = std::move(turns.order);
+    return std::move(placement_);
+  }
+
+ private:
+  // All tasks of a turn are placed, or none.
+  void take(std::span<const int32_t> turn) {
+    for (size_t member = 0; member < turn.size(); ++member) {
+      const Choice choice = best(turn[member]);
+      if (choice.offer < 0) {
+        while (member > 0) undo(turn[--member]);
+        return;
+      }
+      place(turn[member], choice);
+    }
+  }
+
+  void place(int32_t task, const Choice& choice) {
+    load(task);
+    state_.place(choice.offer, wanted_);
+    placement_.put(task, choice.offer, choice.score);
+    if (problem_.policy == Policy::cost) placement_.price_added[task] = choice.price;
+    ++placement_.placed;
+  }
+
+  void undo(int32_t task) {
+    load(task);
+    state_.undo(placement_.offer_index[task], wanted_);
+    placement_.put(task, -1, 0);
+    if (problem_.policy == Policy::cost) placement_.price_added[task] = 0;
+    --placement_.placed;
+  }
+
+  void load(int32_t task) {
+    for (size_t d = 0; d < problem_.dimensions; ++d) wanted_[d] = problem_.task_amount(task, d);
+  }
+
+  // The first of the smallest; offer -1 where none qualifies.
+  Choice best(int32_t task) {
+    load(task);
+    Choice best;
+    for (const int32_t offer : state_.list()) {
+      if (!qualifies(offer)) continue;
+      const Choice choice{offer, price_added(offer), score(offer)};
+      if (scoring_.limited && choice.score > scoring_.limit) continue;
+      if (best.offer < 0 || std::tie(choice.price, choice.score) < std::tie(best.price, best.score)) best = choice;
+    }
+    return best;
+  }
+
+  bool qualifies(int32_t offer) const {
+    if (!state_.free(offer)) return false;
+    if (problem_.max_price && problem_.price[offer] > *problem_.max_price) return false;
+    const std::span<const int64_t> has = state_.amounts(offer);
+    for (size_t d = 0; d < problem_.dimensions; ++d) {
+      if (wanted_[d] > has[d]) return false;
+    }
+    return true;
+  }
+
+  int64_t price_added(int32_t offer) const {
+    if (problem_.policy != Policy::cost) return 0;
+    return problem_.mode == Mode::packing && state_.held(offer) > 0 ? 0 : problem_.price[offer];
+  }
+
+  Wide score(int32_t offer) const {
+    const std::span<const int64_t> has = state_.amounts(offer);
+    Wide sum = 0;
+    for (size_t d = 0; d < problem_.dimensions; ++d) {
+      if (problem_.policy == Policy::dot_product) {
+        const int64_t product = scoring_.dot_part(d, wanted_[d]) * scoring_.dot_part(d, has[d]);
+        sum -= static_cast<Wide>(scoring_.weight_q[d]) * product;
+      } else {
+        sum += scoring_.weight[d] * (has[d] - wanted_[d]);
+      }
+    }
+    return problem_.policy == Policy::worst_fit ? -sum : sum;
+  }
+
+  const Problem& problem_;
+  const Scoring scoring_;
+  OfferState state_;
+  std::vector<int64_t> wanted_;  // amounts of the task at hand
+  Placement placement_;
+};
+
+}  // namespace
+
+Placement match_scalar(const Problem& problem) {
+  return Scalar(problem).run();
+}
+
+}  // namespace windlass::match
