@@ -3,7 +3,8 @@
     WindlassError                what every error of the package is
     ├── InvalidArgument          the request itself is wrong (also a ValueError); names side, row, name, field and value
     ├── StageError               a transfer did not end `done`; `.report` tells of all
-    │   └── InvalidTransfer      the same, where the request itself is wrong (also a ValueError)
+    │   ├── InvalidTransfer      the same, where the request itself is wrong (also a ValueError)
+    │   └── StageUnavailable ... the same, and the class of its code beneath (StageNotFound is a NotFound too)
     ├── Unavailable              no daemon, a daemon that went away, or silence
     ├── Unimplemented            the other side does not serve this yet, or is too old
     ├── DeadlineExceeded         (also a TimeoutError)
@@ -11,8 +12,8 @@
     ├── FailedPrecondition       the state of things does not allow it
     ├── NotFound, PermissionDenied, Cancelled, DataLoss, Internal
 
-`code` is the protocol's (gRPC's numbers), `retryable` whether the same call may succeed later, and the message says what
-happened, where, why, and what to do.
+`code` is the protocol's (gRPC's numbers), `retryable` whether the same call may succeed later, and the message says
+what happened, where, why, and what to do.
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ class Unavailable(WindlassError):
 
     default_code = Code.UNAVAILABLE
 
-    def __init__(self, message: str, *, code: int | None = None, retryable: bool = True, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: int | None = None, retryable: bool = True, retry_after: float | None = None
+    ) -> None:
         super().__init__(message, code=code, retryable=retryable, retry_after=retry_after)
 
 
@@ -195,6 +198,21 @@ _BY_CODE: dict[int, type[WindlassError]] = {
 }
 
 
+def _stage_class(of: type[WindlassError]) -> type[StageError]:
+    """A StageError that `except NotFound` (and so on) catches as well. Bound to its name here, so that it pickles."""
+    name = f"Stage{of.__name__}"
+    made: type[StageError] = type(
+        name, (StageError, of), {"__module__": __name__, "__doc__": f"A StageError that is {name[5:]} too."}
+    )
+    globals()[name] = made
+    return made
+
+
+_STAGE_BY_CODE: dict[int, type[StageError]] = {
+    code: InvalidTransfer if cls is InvalidArgument else _stage_class(cls) for code, cls in _BY_CODE.items()
+}
+
+
 def _code(value: int) -> Code:
     try:
         return Code(value)
@@ -212,5 +230,4 @@ def error_of(code: int, message: str, *, retryable: bool = False, retry_after: f
 
 def stage_error_of(code: int, message: str, **fields: Any) -> StageError:
     """The StageError for a code; INVALID_ARGUMENT ones are ValueErrors too."""
-    cls = InvalidTransfer if code == Code.INVALID_ARGUMENT else StageError
-    return cls(message, code=code, **fields)
+    return _STAGE_BY_CODE.get(code, StageError)(message, code=code, **fields)
