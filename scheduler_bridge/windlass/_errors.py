@@ -180,21 +180,6 @@ class InvalidTransfer(StageError, ValueError):
     default_code = Code.INVALID_ARGUMENT
 
 
-class StageUnavailable(StageError, Unavailable):
-    """A StageError of code UNAVAILABLE."""
-
-
-class StageUnimplemented(StageError, Unimplemented):
-    """A StageError of code UNIMPLEMENTED."""
-
-
-class StageResourceExhausted(StageError, ResourceExhausted):
-    """A StageError of code RESOURCE_EXHAUSTED."""
-
-
-_STAGE_BY_CODE: dict[int, type[StageError]] = {
-    cls.default_code: cls for cls in (InvalidTransfer, StageUnavailable, StageUnimplemented, StageResourceExhausted)
-}
 _BY_CODE: dict[int, type[WindlassError]] = {
     cls.default_code: cls
     for cls in (
