@@ -13,8 +13,8 @@ struct Head {
   std::size_t bytes = 0;
   std::uint64_t payload = 0;
   std::uint64_t count = 0;
-  bool negative = false;    // integers: `bits` is an int64 below zero
-  std::uint64_t bits = 0;   // value of an integer or a boolean, or the bits of a double
+  bool negative = false;   // integers: `bits` is an int64 below zero
+  std::uint64_t bits = 0;  // value of an integer or a boolean, or the bits of a double
   const char* wrong = nullptr;
 };
 
@@ -51,7 +51,8 @@ constexpr Form kForms[32] = {
 }  // namespace
 
 const char* name_of(Kind kind) {
-  constexpr const char* kNames[] = {"nothing", "nil", "a bool", "an integer", "a float", "a str", "a bin", "an array", "a map"};
+  constexpr const char* kNames[] = {"nothing", "nil",   "a bool",   "an integer", "a float",
+                                    "a str",   "a bin", "an array", "a map"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -135,7 +136,9 @@ Head head_of(std::string_view rest) {
   return head;
 }
 
-std::string at_byte(const char* wrong, std::size_t at) { return std::string(wrong) + " (byte " + std::to_string(at) + ")"; }
+std::string at_byte(const char* wrong, std::size_t at) {
+  return std::string(wrong) + " (byte " + std::to_string(at) + ")";
+}
 
 const char* fault_of(const Head& head, std::string_view rest) {
   if (head.wrong != nullptr) return head.wrong;
@@ -177,7 +180,9 @@ Head Reader::head() const {
   return head_of(bytes_.substr(at_));
 }
 
-Kind Reader::kind() const { return head().kind; }
+Kind Reader::kind() const {
+  return head().kind;
+}
 
 void Reader::fail(std::string what) {
   if (fault_.empty()) fault_ = std::move(what);
@@ -234,7 +239,9 @@ double Reader::number() {
   return found.negative ? static_cast<double>(static_cast<std::int64_t>(found.bits)) : static_cast<double>(found.bits);
 }
 
-bool Reader::boolean() { return take(Kind::boolean).bits != 0; }
+bool Reader::boolean() {
+  return take(Kind::boolean).bits != 0;
+}
 
 std::string_view Reader::blob(Kind wanted, std::size_t bytes_max) {
   const Head found = take(wanted);
@@ -248,8 +255,12 @@ std::string_view Reader::blob(Kind wanted, std::size_t bytes_max) {
   return view;
 }
 
-std::string_view Reader::str(std::size_t bytes_max) { return blob(Kind::str, bytes_max); }
-std::string_view Reader::bin(std::size_t bytes_max) { return blob(Kind::bin, bytes_max); }
+std::string_view Reader::str(std::size_t bytes_max) {
+  return blob(Kind::str, bytes_max);
+}
+std::string_view Reader::bin(std::size_t bytes_max) {
+  return blob(Kind::bin, bytes_max);
+}
 
 bool Reader::take_nil() {
   if (kind() != Kind::nil) return false;
@@ -259,13 +270,15 @@ bool Reader::take_nil() {
 
 std::size_t Reader::array(std::size_t count_max) {
   const std::size_t count = take(Kind::array).count;
-  if (count > count_max) fail("at most " + std::to_string(count_max) + " elements are allowed, not " + std::to_string(count));
+  if (count > count_max)
+    fail("at most " + std::to_string(count_max) + " elements are allowed, not " + std::to_string(count));
   return failed() ? 0 : count;
 }
 
 std::size_t Reader::map(std::size_t count_max) {
   const std::size_t count = take(Kind::map).count;
-  if (count > count_max) fail("at most " + std::to_string(count_max) + " keys are allowed, not " + std::to_string(count));
+  if (count > count_max)
+    fail("at most " + std::to_string(count_max) + " keys are allowed, not " + std::to_string(count));
   return failed() ? 0 : count;
 }
 

@@ -1,8 +1,8 @@
 // Bounded reading of msgpack that a stranger sent. Nothing here allocates in proportion to what a message announces:
 // a count is believed only as far as the bytes that remain.
 //
-//   if (auto fault = scan(bytes)) refuse(*fault);        // whole message: depth, counts, sizes, UTF-8, nothing after it
-//   Reader reader(bytes);                                // a cursor; views stay valid as long as the bytes
+//   if (auto fault = scan(bytes)) refuse(*fault);        // whole message: depth, counts, sizes, UTF-8, nothing after
+//   it Reader reader(bytes);                                // a cursor; views stay valid as long as the bytes
 //   read_map(reader, [&](std::string_view key) {
 //     if (key == "size") size = reader.unsigned_integer();
 //     else return false;                                 // not known: passed over
@@ -33,8 +33,8 @@ struct ScanLimits {
   std::uint64_t nodes_max = kNodesMax;
 };
 
-// Walks exactly one value that fills `bytes`. nullopt where it is well-formed and within the limits, else what is wrong.
-// Extension types are refused. Allocates nothing but the message of a fault.
+// Walks exactly one value that fills `bytes`. nullopt where it is well-formed and within the limits, else what is
+// wrong. Extension types are refused. Allocates nothing but the message of a fault.
 [[nodiscard]] std::optional<std::string> scan(std::string_view bytes, const ScanLimits& limits = {});
 
 struct Head;  // the opening of one value; known to bounded.cpp alone
@@ -96,8 +96,9 @@ class KeySet {
   std::unordered_set<std::string_view> many_;
 };
 
-// Reads a map with str keys. `take(key)` takes the value and answers true, or answers false and leaves it, upon which it
-// is passed over. A key that occurs twice is a fault, and so is a key that is no str. A fault below is named by its key.
+// Reads a map with str keys. `take(key)` takes the value and answers true, or answers false and leaves it, upon which
+// it is passed over. A key that occurs twice is a fault, and so is a key that is no str. A fault below is named by its
+// key.
 template <class Take>
 void read_map(Reader& reader, Take&& take, std::size_t count_max = SIZE_MAX) {
   const std::size_t count = reader.map(count_max);

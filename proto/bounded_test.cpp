@@ -15,14 +15,20 @@ using namespace std::string_literals;
 
 TEST(Scan, TakesOneWholeValue) {
   EXPECT_FALSE(scan("\x80"s));
-  EXPECT_FALSE(scan("\x81\xa1" "a\x93\x01\xc0\xc3"s));
+  EXPECT_FALSE(
+      scan("\x81\xa1"
+           "a\x93\x01\xc0\xc3"s));
   EXPECT_TRUE(scan(""s));
   EXPECT_TRUE(scan("\x80\x80"s)) << "rest bytes";
-  EXPECT_TRUE(scan("\x81\xa1" "a"s)) << "a key without its value";
+  EXPECT_TRUE(
+      scan("\x81\xa1"
+           "a"s))
+      << "a key without its value";
 }
 
 TEST(Scan, FiveBytesThatAnnounceFourBillionElementsAreRefused) {
-  for (const std::string& bytes : {"\xdd\xff\xff\xff\xff"s, "\xdf\xff\xff\xff\xff"s, "\xc6\xff\xff\xff\xff"s, "\xdb\xff\xff\xff\xff"s}) {
+  for (const std::string& bytes :
+       {"\xdd\xff\xff\xff\xff"s, "\xdf\xff\xff\xff\xff"s, "\xc6\xff\xff\xff\xff"s, "\xdb\xff\xff\xff\xff"s}) {
     EXPECT_TRUE(scan(bytes));
     Reader reader(bytes);
     reader.skip();
@@ -44,13 +50,19 @@ TEST(Scan, RefusesDepthNodesSizesExtensionsAndBadText) {
 }
 
 TEST(Scan, EveryCutOfAMessageIsRefused) {
-  const std::string whole = "\x83\xa1" "a\xcb\x3f\xf0\0\0\0\0\0\0\xa1" "b\xc4\x03xyz\xa1" "c\x92\xd1\xff\x00\xda\x00\x02hi"s;
+  const std::string whole =
+      "\x83\xa1"
+      "a\xcb\x3f\xf0\0\0\0\0\0\0\xa1"
+      "b\xc4\x03xyz\xa1"
+      "c\x92\xd1\xff\x00\xda\x00\x02hi"s;
   ASSERT_FALSE(scan(whole));
-  for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) EXPECT_TRUE(scan(std::string_view(whole).substr(0, bytes))) << bytes;
+  for (std::size_t bytes = 0; bytes < whole.size(); ++bytes)
+    EXPECT_TRUE(scan(std::string_view(whole).substr(0, bytes))) << bytes;
 }
 
 TEST(Reader, ReadsEachKind) {
-  const std::string bytes = "\x9c\x05\xff\xcc\xff\xd1\xff\x00\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xd3\x80\0\0\0\0\0\0\0\xca\x3f\xc0\0\0\xcb\x3f\xf8\0\0\0\0\0\0\xc3\xa2hi\xc4\x01\0\xc0"s;
+  const std::string bytes =
+      "\x9c\x05\xff\xcc\xff\xd1\xff\x00\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xd3\x80\0\0\0\0\0\0\0\xca\x3f\xc0\0\0\xcb\x3f\xf8\0\0\0\0\0\0\xc3\xa2hi\xc4\x01\0\xc0"s;
   ASSERT_FALSE(scan(bytes));
   Reader reader(bytes);
   EXPECT_EQ(reader.array(), 12U);
@@ -81,14 +93,22 @@ TEST(Reader, RefusesWrongKindsAndRanges) {
   EXPECT_TRUE(fails("\xcf\xff\xff\xff\xff\xff\xff\xff\xff"s, [](Reader& r) { r.integer(); }));
   EXPECT_TRUE(fails("\xc3"s, [](Reader& r) { r.unsigned_integer(); }));
   EXPECT_TRUE(fails("\x01"s, [](Reader& r) { r.boolean(); }));
-  EXPECT_TRUE(fails("\xa1" "a"s, [](Reader& r) { r.bin(); }));
-  EXPECT_TRUE(fails("\xa3" "abc"s, [](Reader& r) { r.str(2); }));
+  EXPECT_TRUE(
+      fails("\xa1"
+            "a"s,
+            [](Reader& r) { r.bin(); }));
+  EXPECT_TRUE(
+      fails("\xa3"
+            "abc"s,
+            [](Reader& r) { r.str(2); }));
   EXPECT_TRUE(fails("\x93\x01\x02\x03"s, [](Reader& r) { r.array(2); }));
   EXPECT_FALSE(fails("\x01"s, [](Reader& r) { r.number(); })) << "an integer is a number";
 }
 
 TEST(Reader, StaysAtItsFirstFault) {
-  const std::string bytes = "\x92\x01\xa1" "a"s;
+  const std::string bytes =
+      "\x92\x01\xa1"
+      "a"s;
   Reader reader(bytes);
   reader.str();
   const std::string first = reader.fault();
@@ -106,16 +126,24 @@ TEST(ReadMap, PassesOverUnknownKeysAndRefusesDoubles) {
       return true;
     });
   };
-  const std::string good = "\x82\xa1" "x\x92\x01\x02\xa1" "a\x07"s;
+  const std::string good =
+      "\x82\xa1"
+      "x\x92\x01\x02\xa1"
+      "a\x07"s;
   Reader reader(good);
   take(reader);
   EXPECT_FALSE(reader.failed());
   EXPECT_EQ(a, 7U);
-  const std::string twice = "\x82\xa1" "a\x01\xa1" "a\x02"s;
+  const std::string twice =
+      "\x82\xa1"
+      "a\x01\xa1"
+      "a\x02"s;
   Reader doubled(twice);
   take(doubled);
   EXPECT_TRUE(doubled.failed());
-  const std::string wrong = "\x81\xa1" "a\xa1z"s;
+  const std::string wrong =
+      "\x81\xa1"
+      "a\xa1z"s;
   Reader named(wrong);
   take(named);
   EXPECT_EQ(named.fault().substr(0, 3), "a: ");
@@ -135,7 +163,9 @@ TEST(Utf8, KnowsWellFormedText) {
     EXPECT_FALSE(is_utf8(bad));
     EXPECT_TRUE(is_utf8(to_utf8(bad)));
   }
-  EXPECT_EQ(to_utf8("a\xff" "b"), "a?b");
+  EXPECT_EQ(to_utf8("a\xff"
+                    "b"),
+            "a?b");
 }
 
 }  // namespace

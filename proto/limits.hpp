@@ -11,7 +11,7 @@ inline constexpr std::uint32_t kVersionHighest = 1;
 
 inline constexpr std::size_t kHeaderBytesMax = 4096;
 inline constexpr std::size_t kBodyBytesMax = std::size_t{16} << 20U;
-inline constexpr std::uint32_t kDepthMax = 16;                // maps and arrays within one another
+inline constexpr std::uint32_t kDepthMax = 16;                       // maps and arrays within one another
 inline constexpr std::uint64_t kNodesMax = std::uint64_t{8} << 20U;  // values of any kind in one header or body
 inline constexpr std::size_t kColumnsMax = 1024;
 inline constexpr std::size_t kColumnBytesMax = std::size_t{1} << 31U;
@@ -19,9 +19,9 @@ inline constexpr std::size_t kFramesMax = 2 + kColumnsMax;
 inline constexpr std::size_t kIdBytes = 16;
 inline constexpr std::size_t kTransfersMax = 10'000;  // in one STAGE
 inline constexpr std::size_t kDimensionsMax = 256;
-inline constexpr std::size_t kNameBytesMax = 255;      // of nodes, software, features, incarnations
+inline constexpr std::size_t kNameBytesMax = 255;  // of nodes, software, features, incarnations
 inline constexpr std::size_t kFeaturesMax = 64;
-inline constexpr std::size_t kLabelsMax = 1024;        // of one node
+inline constexpr std::size_t kLabelsMax = 1024;  // of one node
 inline constexpr std::size_t kTraceparentBytesMax = 128;
 inline constexpr std::uint64_t kDeadlineMsMax = 1000ULL * 60 * 60 * 24 * 365;  // longer ones are cut to this
 

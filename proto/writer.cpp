@@ -1,0 +1,83 @@
+#include "proto/writer.hpp"
+
+#include <msgpack.hpp>
+
+#include "proto/utf8.hpp"
+
+namespace windlass::proto {
+namespace {
+
+struct Sink {
+  std::string& bytes;
+  void write(const char* data, std::size_t count) { bytes.append(data, count); }
+};
+
+template <class Pack>
+void pack(std::string& bytes, Pack&& write) {
+  Sink sink{bytes};
+  msgpack::packer<Sink> packer(sink);
+  write(packer);
+}
+
+}  // namespace
+
+Writer& Writer::map(std::size_t pairs) {
+  pack(bytes_, [&](auto& packer) { packer.pack_map(static_cast<std::uint32_t>(pairs)); });
+  return *this;
+}
+
+Writer& Writer::array(std::size_t elements) {
+  pack(bytes_, [&](auto& packer) { packer.pack_array(static_cast<std::uint32_t>(elements)); });
+  return *this;
+}
+
+Writer& Writer::nil() {
+  pack(bytes_, [](auto& packer) { packer.pack_nil(); });
+  return *this;
+}
+
+Writer& Writer::boolean(bool value) {
+  pack(bytes_, [&](auto& packer) { value ? packer.pack_true() : packer.pack_false(); });
+  return *this;
+}
+
+Writer& Writer::unsigned_integer(std::uint64_t value) {
+  pack(bytes_, [&](auto& packer) { packer.pack_uint64(value); });
+  return *this;
+}
+
+Writer& Writer::integer(std::int64_t value) {
+  pack(bytes_, [&](auto& packer) { packer.pack_int64(value); });
+  return *this;
+}
+
+Writer& Writer::number(double value) {
+  pack(bytes_, [&](auto& packer) { packer.pack_double(value); });
+  return *this;
+}
+
+Writer& Writer::str(std::string_view text) {
+  const auto put = [this](std::string_view clean) {
+    pack(bytes_, [&](auto& packer) {
+      packer.pack_str(static_cast<std::uint32_t>(clean.size()));
+      packer.pack_str_body(clean.data(), static_cast<std::uint32_t>(clean.size()));
+    });
+  };
+  is_utf8(text) ? put(text) : put(to_utf8(text));
+  return *this;
+}
+
+Writer& Writer::bin(std::string_view bytes) {
+  pack(bytes_, [&](auto& packer) {
+    packer.pack_bin(static_cast<std::uint32_t>(bytes.size()));
+    packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+  });
+  return *this;
+}
+
+Writer& Writer::raw(std::string_view msgpack) {
+  bytes_.append(msgpack);
+  return *this;
+}
+
+}  // namespace windlass::proto
