@@ -1,6 +1,5 @@
 // What a sample tells, and its msgpack form (proto/protocol.md, "LOAD").
-#ifndef WINDLASS_PLUGIN_LOAD_REPORT_HPP
-#define WINDLASS_PLUGIN_LOAD_REPORT_HPP
+#pragma once
 
 #include <cstdint>
 #include <map>
@@ -44,5 +43,3 @@ struct Report {
 void pack_report(const Report& report, std::vector<char>& out);
 
 }  // namespace windlass::load
-
-#endif  // WINDLASS_PLUGIN_LOAD_REPORT_HPP

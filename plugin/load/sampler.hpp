@@ -1,10 +1,9 @@
 // How loaded this machine is, as far as this process may use it. A Sampler belongs to one thread at a time.
 //
-// /proc and /sys are read below configurable folders, so tests give trees of their own. Time comes from the caller. What
-// cannot be read is left out and named in `degraded`; sampling itself never fails. Rates and ratios need two samples and
-// are 0 in the first.
-#ifndef WINDLASS_PLUGIN_LOAD_SAMPLER_HPP
-#define WINDLASS_PLUGIN_LOAD_SAMPLER_HPP
+// /proc and /sys are read below configurable folders, so tests give trees of their own. Time comes from the caller.
+// What cannot be read is left out and named in `degraded`; sampling itself never fails. Rates and ratios need two
+// samples and are 0 in the first.
+#pragma once
 
 #include <chrono>
 #include <memory>
@@ -20,8 +19,8 @@ struct Options {
   std::string proc = "/proc";
   std::string sys = "/sys";
   std::vector<std::string> roots;
-  StatRoot stat_root = stat_root_statvfs;               // asks a file system for its free space; may hang
-  std::chrono::milliseconds roots_wait{200};            // for all roots together, per sample
+  StatRoot stat_root = stat_root_statvfs;     // asks a file system for its free space; may hang
+  std::chrono::milliseconds roots_wait{200};  // for all roots together, per sample
 };
 
 class Sampler {
@@ -40,5 +39,3 @@ class Sampler {
 };
 
 }  // namespace windlass::load
-
-#endif  // WINDLASS_PLUGIN_LOAD_SAMPLER_HPP

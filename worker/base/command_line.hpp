@@ -1,6 +1,5 @@
 // What windlassd's command line asks for.
-#ifndef WINDLASS_WORKER_BASE_COMMAND_LINE_HPP
-#define WINDLASS_WORKER_BASE_COMMAND_LINE_HPP
+#pragma once
 
 #include <variant>
 
@@ -21,5 +20,3 @@ struct Exit {
 std::variant<Start, Exit> read_command_line(int argc, const char* const* argv, const char* const* environment);
 
 }  // namespace windlass::worker
-
-#endif  // WINDLASS_WORKER_BASE_COMMAND_LINE_HPP

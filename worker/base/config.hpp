@@ -1,10 +1,9 @@
-// The configuration of windlassd as plain values. What each key is called, which values it takes and what it does stands
-// once, in config_table.cpp; every key of the table is the member of the same name here (`stage.s3.region` is
+// The configuration of windlassd as plain values. What each key is called, which values it takes and what it does
+// stands once, in config_table.cpp; every key of the table is the member of the same name here (`stage.s3.region` is
 // `config.stage.s3.region`).
 //
 // Values only: any thread may read a Config that nobody writes. Sizes are bytes, times are milliseconds.
-#ifndef WINDLASS_WORKER_BASE_CONFIG_HPP
-#define WINDLASS_WORKER_BASE_CONFIG_HPP
+#pragma once
 
 #include <chrono>
 #include <cstdint>
@@ -105,5 +104,3 @@ struct Config {
 };
 
 }  // namespace windlass::worker
-
-#endif  // WINDLASS_WORKER_BASE_CONFIG_HPP

@@ -1,14 +1,12 @@
 // From file, environment and flags to a Config: what is given later wins (YAML file < WINDLASS_SECTION__KEY <
 // --section.key=value). Reads the file and nothing else; no state, any thread.
-#ifndef WINDLASS_WORKER_BASE_CONFIG_LOAD_HPP
-#define WINDLASS_WORKER_BASE_CONFIG_LOAD_HPP
+#pragma once
 
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
-
 #include <tl/expected.hpp>
+#include <vector>
 
 #include "worker/base/config.hpp"
 
@@ -30,8 +28,8 @@ using ConfigErrors = std::vector<std::string>;
 
 tl::expected<LoadedConfig, ConfigErrors> load_config(const ConfigSources& sources);
 
-// For a reload: copies what may change live from `fresh` into `running`. The keys that changed are told apart by whether
-// they now hold or wait for a restart.
+// For a reload: copies what may change live from `fresh` into `running`. The keys that changed are told apart by
+// whether they now hold or wait for a restart.
 struct LiveChange {
   std::vector<std::string> applied;
   std::vector<std::string> needs_restart;
@@ -39,5 +37,3 @@ struct LiveChange {
 LiveChange apply_live(Config& running, const Config& fresh);
 
 }  // namespace windlass::worker
-
-#endif  // WINDLASS_WORKER_BASE_CONFIG_LOAD_HPP

@@ -1,7 +1,6 @@
-// The pages for machines: /metrics, /livez, /readyz. A server with threads of its own; the handlers read an atomic snapshot
-// and never wait for the control thread.
-#ifndef WINDLASS_WORKER_BASE_HTTP_HPP
-#define WINDLASS_WORKER_BASE_HTTP_HPP
+// The pages for machines: /metrics, /livez, /readyz. A server with threads of its own; the handlers read an atomic
+// snapshot and never wait for the control thread.
+#pragma once
 
 #include <atomic>
 #include <chrono>
@@ -9,14 +8,13 @@
 #include <functional>
 #include <memory>
 #include <string>
-
 #include <tl/expected.hpp>
 
 namespace windlass::worker {
 
 // Written by the control thread, read by the HTTP threads.
 struct Health {
-  std::atomic<bool> serving{false};   // the local sockets serve and the state is read
+  std::atomic<bool> serving{false};  // the local sockets serve and the state is read
   std::atomic<bool> draining{false};
   std::atomic<bool> bridge_configured{false};
   std::atomic<bool> bridge_connected{false};
@@ -33,8 +31,8 @@ inline constexpr std::chrono::seconds kTurnSilenceMax{10};
 
 class HttpServer {
  public:
-  // `listen` is "host:port", port 0 for any. `health` must outlive the server; `metrics` makes the text of /metrics and is
-  // called by any HTTP thread. The error is a whole sentence.
+  // `listen` is "host:port", port 0 for any. `health` must outlive the server; `metrics` makes the text of /metrics and
+  // is called by any HTTP thread. The error is a whole sentence.
   static tl::expected<std::unique_ptr<HttpServer>, std::string> start(const std::string& listen, const Health& health,
                                                                       std::function<std::string()> metrics);
   virtual ~HttpServer() = default;
@@ -42,5 +40,3 @@ class HttpServer {
 };
 
 }  // namespace windlass::worker
-
-#endif  // WINDLASS_WORKER_BASE_HTTP_HPP

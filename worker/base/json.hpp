@@ -1,6 +1,5 @@
 // The little JSON that log lines and HTTP bodies need.
-#ifndef WINDLASS_WORKER_BASE_JSON_HPP
-#define WINDLASS_WORKER_BASE_JSON_HPP
+#pragma once
 
 #include <string>
 #include <string_view>
@@ -11,5 +10,3 @@ namespace windlass::worker {
 std::string json_string(std::string_view text);
 
 }  // namespace windlass::worker
-
-#endif  // WINDLASS_WORKER_BASE_JSON_HPP

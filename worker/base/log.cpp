@@ -33,11 +33,16 @@ spdlog::logger& logger() {
 
 spdlog::level::level_enum spdlog_level(LogLevel level) {
   switch (level) {
-    case LogLevel::trace: return spdlog::level::trace;
-    case LogLevel::debug: return spdlog::level::debug;
-    case LogLevel::info: return spdlog::level::info;
-    case LogLevel::warn: return spdlog::level::warn;
-    case LogLevel::error: return spdlog::level::err;
+    case LogLevel::trace:
+      return spdlog::level::trace;
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warn:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -53,8 +58,10 @@ std::string json_value(const LogField::Value& value) {
   if (const auto* number = std::get_if<double>(&value); number && !std::isfinite(*number)) return "null";
   return std::visit(
       [](const auto& v) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(v)>, std::string_view>) return std::string(v);
-        else return fmt::format("{}", v);
+        if constexpr (std::is_same_v<std::decay_t<decltype(v)>, std::string_view>)
+          return std::string(v);
+        else
+          return fmt::format("{}", v);
       },
       value);
 }
@@ -84,7 +91,8 @@ void log_configure(const LogConfig& config) {
 void log_line(LogLevel level, std::string_view event, LogFields fields) {
   const auto as = spdlog_level(level);
   if (!logger().should_log(as)) return;
-  const std::string line = g_json.load(std::memory_order_relaxed) ? json_line(level, event, fields) : text_line(level, event, fields);
+  const std::string line =
+      g_json.load(std::memory_order_relaxed) ? json_line(level, event, fields) : text_line(level, event, fields);
   logger().log(as, "{}", line);
 }
 

@@ -1,6 +1,5 @@
 // Log lines of the daemon, to stderr, one JSON object or one line of text each. Any thread; lines never interleave.
-#ifndef WINDLASS_WORKER_BASE_LOG_HPP
-#define WINDLASS_WORKER_BASE_LOG_HPP
+#pragma once
 
 #include <chrono>
 #include <cstdint>
@@ -40,10 +39,18 @@ void log_configure(const LogConfig& config);
 
 // One line. `event` is a fixed sentence ("bridge is silent"); what varies stands in the fields.
 void log_line(LogLevel level, std::string_view event, LogFields fields = {});
-inline void log_debug(std::string_view event, LogFields fields = {}) { log_line(LogLevel::debug, event, fields); }
-inline void log_info(std::string_view event, LogFields fields = {}) { log_line(LogLevel::info, event, fields); }
-inline void log_warn(std::string_view event, LogFields fields = {}) { log_line(LogLevel::warn, event, fields); }
-inline void log_error(std::string_view event, LogFields fields = {}) { log_line(LogLevel::error, event, fields); }
+inline void log_debug(std::string_view event, LogFields fields = {}) {
+  log_line(LogLevel::debug, event, fields);
+}
+inline void log_info(std::string_view event, LogFields fields = {}) {
+  log_line(LogLevel::info, event, fields);
+}
+inline void log_warn(std::string_view event, LogFields fields = {}) {
+  log_line(LogLevel::warn, event, fields);
+}
+inline void log_error(std::string_view event, LogFields fields = {}) {
+  log_line(LogLevel::error, event, fields);
+}
 
 // Lets a thing be said once per period and key; thread-safe.
 //   if (auto unsaid = limit.pass("refused", now)) log_warn("peer refused", {{"unsaid", *unsaid}});
@@ -52,8 +59,8 @@ class LogLimit {
   using Clock = std::chrono::steady_clock;
   explicit LogLimit(std::chrono::milliseconds period = std::chrono::minutes{1}) : period_(period) {}
 
-  // How many were held back since the last that passed, or nothing where this one is to be held back. Of more than 1,000
-  // keys within a period the rest share one.
+  // How many were held back since the last that passed, or nothing where this one is to be held back. Of more than
+  // 1,000 keys within a period the rest share one.
   std::optional<std::uint64_t> pass(const std::string& key, Clock::time_point now = Clock::now());
 
  private:
@@ -67,5 +74,3 @@ class LogLimit {
 };
 
 }  // namespace windlass::worker
-
-#endif  // WINDLASS_WORKER_BASE_LOG_HPP

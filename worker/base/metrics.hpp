@@ -1,7 +1,6 @@
-// The daemon's metrics. What there is stands in one table (metrics_table.cpp); values are set through this interface from
-// any thread, without a lock once a series exists. Times are seconds, sizes bytes.
-#ifndef WINDLASS_WORKER_BASE_METRICS_HPP
-#define WINDLASS_WORKER_BASE_METRICS_HPP
+// The daemon's metrics. What there is stands in one table (metrics_table.cpp); values are set through this interface
+// from any thread, without a lock once a series exists. Times are seconds, sizes bytes.
+#pragma once
 
 #include <initializer_list>
 #include <memory>
@@ -12,44 +11,44 @@ namespace windlass::worker {
 
 // The rows of the table, in its order. Their labels and meanings are told there and in docs/metrics.md.
 enum class Metric {
-  requests,                // counter {type, code}: answered, of any asker
-  request_duration,        // histogram {type}: from reading it to its last answer
-  messages_received,       // counter {from}
-  messages_dropped,        // counter {reason}
-  requests_refused,        // counter {reason}
-  clients,                 // gauge
-  answers_kept,            // gauge
-  bridge_connected,        // gauge, 0 or 1
-  bridge_registrations,    // counter
-  bridge_silences,         // counter
-  match_tasks,             // counter
-  match_placed,            // counter
-  match_duration,          // histogram: of the engine alone
-  match_queued,            // gauge
-  stage_bytes,             // counter
-  stage_files,             // counter
-  stage_transfers,         // counter {state}
-  stage_fallbacks,         // counter
-  stage_retries,           // counter
-  stage_resumed_bytes,     // counter
-  stage_state_set_aside,   // counter
-  stage_queued,            // gauge
-  stage_running,           // gauge
-  stage_bytes_in_flight,   // gauge
-  stage_oldest_queued,     // gauge
-  stage_engine,            // gauge {engine}: 1 for the one in use
-  load_cores,              // gauge
-  load_cpu_ratio,          // gauge
-  load_memory_available,   // gauge
-  load_memory_total,       // gauge
-  load_degraded,           // gauge: number of reasons
-  load_sample_duration,    // histogram
-  config_reloads,          // counter {result}
-  draining,                // gauge, 0 or 1
-  start_time,              // gauge, seconds since 1970
-  resident_memory,         // gauge, set by text()
-  open_files,              // gauge, set by text()
-  build,                   // gauge {version}: 1
+  requests,               // counter {type, code}: answered, of any asker
+  request_duration,       // histogram {type}: from reading it to its last answer
+  messages_received,      // counter {from}
+  messages_dropped,       // counter {reason}
+  requests_refused,       // counter {reason}
+  clients,                // gauge
+  answers_kept,           // gauge
+  bridge_connected,       // gauge, 0 or 1
+  bridge_registrations,   // counter
+  bridge_silences,        // counter
+  match_tasks,            // counter
+  match_placed,           // counter
+  match_duration,         // histogram: of the engine alone
+  match_queued,           // gauge
+  stage_bytes,            // counter
+  stage_files,            // counter
+  stage_transfers,        // counter {state}
+  stage_fallbacks,        // counter
+  stage_retries,          // counter
+  stage_resumed_bytes,    // counter
+  stage_state_set_aside,  // counter
+  stage_queued,           // gauge
+  stage_running,          // gauge
+  stage_bytes_in_flight,  // gauge
+  stage_oldest_queued,    // gauge
+  stage_engine,           // gauge {engine}: 1 for the one in use
+  load_cores,             // gauge
+  load_cpu_ratio,         // gauge
+  load_memory_available,  // gauge
+  load_memory_total,      // gauge
+  load_degraded,          // gauge: number of reasons
+  load_sample_duration,   // histogram
+  config_reloads,         // counter {result}
+  draining,               // gauge, 0 or 1
+  start_time,             // gauge, seconds since 1970
+  resident_memory,        // gauge, set by text()
+  open_files,             // gauge, set by text()
+  build,                  // gauge {version}: 1
   count
 };
 
@@ -85,5 +84,3 @@ class Metrics {
 std::string metrics_docs();
 
 }  // namespace windlass::worker
-
-#endif  // WINDLASS_WORKER_BASE_METRICS_HPP

@@ -1,7 +1,6 @@
 // Tells systemd how the daemon is (Type=notify), without libsystemd: datagrams to the socket named by the environment.
 // Where none is named every call does nothing. Used by the control thread.
-#ifndef WINDLASS_WORKER_BASE_NOTIFY_HPP
-#define WINDLASS_WORKER_BASE_NOTIFY_HPP
+#pragma once
 
 #include <chrono>
 #include <map>
@@ -39,5 +38,3 @@ class Notify {
 };
 
 }  // namespace windlass::worker
-
-#endif  // WINDLASS_WORKER_BASE_NOTIFY_HPP
