@@ -9,6 +9,7 @@
 
 #include "plugin/c_abi/error.hpp"
 #include "plugin/match/amounts.hpp"
+#include "plugin/match/decode.hpp"
 #include "plugin/match/matcher.hpp"
 
 using windlass::c_abi::fail;
@@ -73,8 +74,21 @@ match::Check read_columns(const windlass_match_request& request, match::Problem&
   problem.scale = request.scale;
   problem.priority = request.priority;
   problem.price = request.price;
-  if (request.constraints_bytes > 0) return match::unimplemented("constraints", "constraints are not served yet");
   return {};
+}
+
+match::Check read_constraints(const windlass_match_request& request, match::Problem& problem,
+                              match::Constraints& constraints) {
+  if (!request.constraints || request.constraints_bytes == 0) return {};
+  std::vector<match::Column> columns;
+  for (uint64_t number = 0; number < request.columns_count; ++number) {
+    const windlass_column& column = request.columns[number];
+    if (column.type > WINDLASS_U64) return bad_option("columns", "a column's type must be a windlass_column_type");
+    columns.push_back({static_cast<match::ColumnType>(column.type), column.data, column.count});
+  }
+  const std::string_view bytes(static_cast<const char*>(request.constraints), request.constraints_bytes);
+  problem.constraints = &constraints;
+  return match::decode_constraints(bytes, columns, problem, constraints);
 }
 
 match::EngineChoice engine_choice() {
@@ -122,6 +136,8 @@ windlass_code windlass_match(const windlass_match_request* request, windlass_mat
     match::Problem problem;
     if (match::Check fault = read_options(known, problem)) return fail_with(error, *fault);
     if (match::Check fault = read_columns(known, problem)) return fail_with(error, *fault);
+    match::Constraints constraints;
+    if (match::Check fault = read_constraints(known, problem, constraints)) return fail_with(error, *fault);
     auto made = std::make_unique<windlass_match_result>();
     if (match::Check fault = match::match(problem, engine_choice(), made->placement)) return fail_with(error, *fault);
     *result = made.release();

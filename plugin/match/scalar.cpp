@@ -1,7 +1,9 @@
 #include "plugin/match/scalar.hpp"
 
+#include <optional>
 #include <tuple>
 
+#include "plugin/match/rules.hpp"
 #include "plugin/match/scoring.hpp"
 #include "plugin/match/state.hpp"
 #include "plugin/match/turns.hpp"
@@ -18,14 +20,22 @@ struct Choice {
 class Scalar {
  public:
   explicit Scalar(const Problem& problem)
-      : problem_(problem), scoring_(scoring_of(problem)), state_(problem), wanted_(problem.dimensions) {
+      : problem_(problem),
+        scoring_(scoring_of(problem)),
+        state_(problem),
+        wanted_(problem.dimensions),
+        by_amount_(problem.dimensions, true) {
+    if (problem.constraints) rules_.emplace(problem, *problem.constraints, scoring_.one);
+    for (size_t d = 0; rules_ && d < problem.dimensions; ++d) by_amount_[d] = !rules_->is_device(d);
     placement_.resize(problem.tasks, problem.policy == Policy::cost);
   }
 
   Placement run() {
-    Turns turns = turns_of(problem_, {});
+    const bool gangs = problem_.constraints != nullptr;
+    Turns turns = turns_of(problem_, gangs ? problem_.constraints->gang : std::span<const int32_t>{});
     for (size_t number = 0; number < turns.count(); ++number) take(turns.turn(number));
     placement_.order = std::move(turns.order);
+    if (rules_) rules_->write_devices(placement_);
     return std::move(placement_);
   }
 
@@ -45,6 +55,7 @@ class Scalar {
   void place(int32_t task, const Choice& choice) {
     load(task);
     state_.place(choice.offer, wanted_);
+    if (rules_) rules_->place(task, choice.offer, wanted_);
     placement_.put(task, choice.offer, choice.score);
     if (problem_.policy == Policy::cost) placement_.price_added[task] = choice.price;
     ++placement_.placed;
@@ -53,6 +64,7 @@ class Scalar {
   void undo(int32_t task) {
     load(task);
     state_.undo(placement_.offer_index[task], wanted_);
+    if (rules_) rules_->undo(task, placement_.offer_index[task], wanted_);
     placement_.put(task, -1, 0);
     if (problem_.policy == Policy::cost) placement_.price_added[task] = 0;
     --placement_.placed;
@@ -66,9 +78,12 @@ class Scalar {
   Choice best(int32_t task) {
     load(task);
     Choice best;
+    if (rules_ && !rules_->quota_allows(task, wanted_)) return best;
     for (const int32_t offer : state_.list()) {
       if (!qualifies(offer)) continue;
-      const Choice choice{offer, price_added(offer), score(offer)};
+      if (rules_ && !rules_->admits(task, offer, wanted_)) continue;
+      Choice choice{offer, price_added(offer), score(offer)};
+      if (rules_) choice.score += rules_->penalty(task, offer);
       if (scoring_.limited && choice.score > scoring_.limit) continue;
       if (best.offer < 0 || std::tie(choice.price, choice.score) < std::tie(best.price, best.score)) best = choice;
     }
@@ -80,7 +95,7 @@ class Scalar {
     if (problem_.max_price && problem_.price[offer] > *problem_.max_price) return false;
     const std::span<const int64_t> has = state_.amounts(offer);
     for (size_t d = 0; d < problem_.dimensions; ++d) {
-      if (wanted_[d] > has[d]) return false;
+      if (by_amount_[d] && wanted_[d] > has[d]) return false;
     }
     return true;
   }
@@ -108,6 +123,8 @@ class Scalar {
   const Scoring scoring_;
   OfferState state_;
   std::vector<int64_t> wanted_;  // amounts of the task at hand
+  std::vector<bool> by_amount_;  // by dimension: false where devices decide
+  std::optional<Rules> rules_;
   Placement placement_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_map>
 
 namespace windlass::match {
 namespace {
@@ -25,9 +26,7 @@ Turns turns_of(const Problem& problem, std::span<const int32_t> gang) {
     turns.order = std::move(taken);
     return turns;
   }
-  int32_t gangs = 0;
-  for (const int32_t number : gang) gangs = std::max(gangs, number + 1);
-  std::vector<std::vector<int32_t>> members(static_cast<size_t>(gangs));
+  std::unordered_map<int32_t, std::vector<int32_t>> members;  // gangs are numbered as the caller likes
   for (const int32_t task : taken) {
     if (gang[task] >= 0) members[gang[task]].push_back(task);
   }
@@ -36,10 +35,10 @@ Turns turns_of(const Problem& problem, std::span<const int32_t> gang) {
   for (const int32_t task : taken) {
     if (gang[task] < 0) {
       turns.order.push_back(task);
-    } else if (members[gang[task]].front() == task) {
-      turns.order.insert(turns.order.end(), members[gang[task]].begin(), members[gang[task]].end());
     } else {
-      continue;
+      const std::vector<int32_t>& all = members[gang[task]];
+      if (all.front() != task) continue;
+      turns.order.insert(turns.order.end(), all.begin(), all.end());
     }
     turns.begin.push_back(static_cast<int32_t>(turns.order.size()));
   }
