@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ COLUMN_BYTES_MAX = 2**31
 ID_BYTES = 16
 
 Column = npt.NDArray[Any]
-_DTYPES = {"i4": np.dtype("<i4"), "i8": np.dtype("<i8"), "u8": np.dtype("<u8")}
+_DTYPES: dict[str, np.dtype[Any]] = {"i4": np.dtype("<i4"), "i8": np.dtype("<i8"), "u8": np.dtype("<u8")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
@@ -104,7 +104,7 @@ def _frame_of(column: Column) -> memoryview:
     if column.nbytes > COLUMN_BYTES_MAX:
         raise WireError(f"a column of {column.nbytes} bytes; at most {COLUMN_BYTES_MAX} go in one message")
     little = np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<"))
-    return memoryview(little.reshape(-1).view(np.uint8))
+    return little.reshape(-1).view(np.uint8).data
 
 
 def decode_header(frame: bytes | memoryview) -> Header:
@@ -115,7 +115,7 @@ def decode_header(frame: bytes | memoryview) -> Header:
     request_id = head.get("id")
     if type(request_id) is not bytes or len(request_id) != ID_BYTES:
         raise WireError("the header's id is not 16 bytes of bin")
-    version, kind, deadline, trace = head.get("v"), head.get("t"), head.get("dl"), head.get("tp")
+    version, kind, deadline, trace = head.get("v", -1), head.get("t", -1), head.get("dl"), head.get("tp")
     if not _is_uint(kind) or not _is_uint(version):
         raise WireError("the header's v and t are to be unsigned integers", request_id)
     if deadline is not None and not _is_uint(deadline):
@@ -192,7 +192,18 @@ def _first_bytes() -> list[tuple[int, int, int]]:
         table[byte] = (_ARRAY, 0, byte & 0x0F)
     for byte in range(0xA0, 0xC0):
         table[byte] = (_FIXED, 0, byte & 0x1F)
-    for byte, payload in {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}.items():
+    for byte, payload in {
+        0xCA: 4,
+        0xCB: 8,
+        0xCC: 1,
+        0xCD: 2,
+        0xCE: 4,
+        0xCF: 8,
+        0xD0: 1,
+        0xD1: 2,
+        0xD2: 4,
+        0xD3: 8,
+    }.items():
         table[byte] = (_FIXED, 0, payload)
     for byte, width in {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}.items():
         table[byte] = (_BYTES, width, 0)

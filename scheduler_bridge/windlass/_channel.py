@@ -1,0 +1,341 @@
+"""The one background thread of a Client: it owns the socket, keeps requests by id, and ends each exactly once.
+
+Callers hand work over through a queue and an eventfd and wait on futures; no lock is held across I/O. The connection
+is made with the first request. When it breaks, what was under way ends UNAVAILABLE and the next request makes a new
+one. A forked child is refused by its pid.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import zmq
+
+from . import __version__, _wire
+from ._errors import Cancelled, Code, FailedPrecondition, InvalidArgument, Unavailable, Unimplemented, WindlassError
+from ._link import Link
+from ._reply import Sink, error_of_body
+from ._requests import Request, Requests
+from ._wire import Header, Message, Type
+
+GREETING_S = 3.0  # from the attempt to connect until the WELCOME
+CLOSE_S = 10.0  # what close() gives its transfers to end
+_POLL_MAX_S = 60.0
+
+
+class Channel:
+    """Requests to one daemon (or bridge). Any thread of the process that made it may call; all calls return at once."""
+
+    def __init__(self, endpoint: str, *, role: str = "client") -> None:
+        self.endpoint = endpoint
+        self._role = role
+        self._pid = os.getpid()
+        self._lock = threading.Lock()  # guards the four below
+        self._commands: deque[Callable[[], None]] = deque()
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._requests = Requests()  # from here on: the thread's
+        self._link: Link | None = None
+        self._greeting_by = 0.0
+        self._hello_id = b""
+        self._close_by: float | None = None
+
+    def submit(
+        self,
+        kind: Type,
+        body: dict[str, Any],
+        sink: Sink,
+        *,
+        columns: Sequence[_wire.Column] = (),
+        timeout: float | None = None,
+        lasting: bool = False,
+        detach: bool = False,
+    ) -> bytes:
+        """Hands a request over and answers its id.
+
+        `timeout` (seconds): until the answer; of a `lasting` request (STAGE): until it is accepted, from then on it
+        may take as long as it takes while signs of life go back and forth. `detach`: it goes on after close().
+        """
+        request = Request(
+            secrets.token_bytes(_wire.ID_BYTES), kind, body, tuple(columns), sink, timeout, lasting, detach
+        )
+        self._post(lambda: self._add(request))
+        return request.id
+
+    def cancel(self, request_id: bytes) -> None:
+        """Sends CANCEL for a request; it ends as the daemon says."""
+        self._post(lambda: self._cancel(request_id), late=True)
+
+    def abandon(self, request_id: bytes) -> None:
+        """Sends CANCEL and waits for no answer: the request ends CANCELLED at once."""
+        self._post(lambda: self._abandon(request_id), late=True)
+
+    def close(self) -> None:
+        """Cancels what runs, says BYE and ends the thread. Calling it again, or in a forked child, does nothing."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            first, self._closing = not self._closing, True
+            thread = self._thread
+            if first and thread is not None:
+                self._commands.append(self._begin_close)
+                os.eventfd_write(self._wakeup, 1)
+        if first and thread is None:
+            os.close(self._wakeup)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    @property
+    def closed(self) -> bool:
+        return self._closing
+
+    def is_own_thread(self) -> bool:
+        """True in a callback of this channel, where waiting for an answer would wait for ever."""
+        return threading.current_thread() is self._thread
+
+    def _post(self, command: Callable[[], None], late: bool = False) -> None:
+        """`late` commands after close() are dropped: what they name has ended or will."""
+        if os.getpid() != self._pid:
+            raise FailedPrecondition(
+                f"this client was opened in process {self._pid} and does not work in its forked child {os.getpid()}; "
+                "open one there"
+            )
+        with self._lock:
+            if self._closing:
+                if late:
+                    return
+                raise FailedPrecondition("the client is closed; open a new one")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=f"windlass-{self._role}", daemon=True)
+                self._thread.start()
+            self._commands.append(command)
+            os.eventfd_write(self._wakeup, 1)
+
+    # ---- The thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            while self._close_by is None or not self._may_end():
+                self._wait()
+                self._take_commands()
+                self._take_messages()
+                self._look_at_the_clock()
+        finally:
+            with self._lock:
+                self._closing = True
+            self._take_commands()
+            self._requests.fail_all(Unavailable("the client's thread ended"))
+            self._drop_link(say_bye=True)
+            self._context.term()
+            os.close(self._wakeup)
+
+    def _may_end(self) -> bool:
+        return not self._requests or time.monotonic() >= (self._close_by or 0.0)
+
+    def _wait(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._wakeup, zmq.POLLIN)
+        until = self._requests.next_moment()
+        if self._link is not None:
+            poller.register(self._link.socket, self._link.wanted)
+            poller.register(self._link.monitor, zmq.POLLIN)
+            if not self._link.ready:
+                until = min(until, self._greeting_by)
+        if self._close_by is not None:
+            until = min(until, self._close_by)
+        timeout = min(max(until - time.monotonic(), 0.0), _POLL_MAX_S)
+        before = time.monotonic()
+        poller.poll(int(timeout * 1000) + 1)
+        self._requests.excuse(time.monotonic() - before - timeout)
+
+    def _take_commands(self) -> None:
+        try:
+            os.eventfd_read(self._wakeup)
+        except BlockingIOError:
+            return
+        while self._commands:
+            self._commands.popleft()()
+
+    def _take_messages(self) -> None:
+        link = self._link
+        if link is None:
+            return
+        broken = link.broken()  # asked first: what had arrived before the break still counts
+        while (frames := link.receive()) is not None:
+            self._take(frames)
+            if self._link is not link:
+                return
+        if broken:
+            self._lose_link(f"the connection to {self.endpoint} was lost" if link.ready else self._unreachable())
+        else:
+            link.flush()
+
+    def _take(self, frames: Sequence[zmq.Frame]) -> None:
+        try:
+            message = _wire.decode([frame.buffer for frame in frames])
+        except _wire.WireError as error:
+            if error.id is not None:
+                self._requests.end(error.id, self._odd_answer(error))
+            return
+        kind, request_id = message.header.type, message.header.id
+        if request_id == self._hello_id:
+            self._greeted(message)
+        elif kind == Type.PROGRESS:
+            self._requests.advance(request_id, message.body, time.monotonic())
+        elif kind == Type.RESULT:
+            self._requests.end(request_id, message)
+        elif kind == Type.ERROR:
+            self._refused(request_id, message.body)
+        elif kind == Type.BYE:
+            self._lose_link(f"the daemon at {self.endpoint} has ended")
+
+    def _look_at_the_clock(self) -> None:
+        now = time.monotonic()
+        link = self._link
+        if link is not None and not link.ready and now >= self._greeting_by:
+            self._lose_link(
+                f"{self.endpoint} does not answer: nothing within {GREETING_S:g} s of the attempt to connect"
+            )
+            link = None
+        for request in self._requests.signs_due(now):
+            if link is not None and link.ready:
+                self._send(Type.PROGRESS, request.id, {})
+        silent = self._requests.silent(now)
+        for request in silent:
+            if link is not None and link.ready:
+                self._send(Type.CANCEL, secrets.token_bytes(_wire.ID_BYTES), {"request": request.id})
+            self._requests.end(request.id, request.silence(self.endpoint))
+        if silent and not self._requests:
+            self._drop_link()  # whoever comes next finds out soon whether the daemon lives
+
+    # ---- Connecting --------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        try:
+            self._link = Link(self._context, self.endpoint)
+        except zmq.ZMQError as error:
+            self._requests.fail_all(Unavailable(f"{self._unreachable()} ({error})"))
+            return
+        self._hello()
+
+    def _hello(self) -> None:
+        assert self._link is not None
+        self._link.ready = False
+        self._greeting_by = time.monotonic() + GREETING_S
+        self._hello_id = secrets.token_bytes(_wire.ID_BYTES)
+        software = f"windlass-python/{__version__}"
+        versions = [_wire.VERSION, _wire.VERSION]
+        self._send(
+            Type.HELLO,
+            self._hello_id,
+            {"role": self._role, "versions": versions, "features": [], "software": software, "pid": self._pid},
+        )
+
+    def _greeted(self, message: Message) -> None:
+        assert self._link is not None
+        if message.header.type == Type.WELCOME and message.body.get("version") == _wire.VERSION:
+            self._link.ready = True
+            for request in self._requests.unsent():
+                self._send_request(request)
+            return
+        if message.header.type == Type.ERROR:
+            error = error_of_body(message.body)
+            if error.code == Code.FAILED_PRECONDITION:  # the versions do not meet
+                error = Unimplemented(
+                    f"{self.endpoint} does not speak version {_wire.VERSION} of the protocol: {error}"
+                )
+        else:
+            error = Unimplemented(f"{self.endpoint} does not speak version {_wire.VERSION} of the protocol")
+        self._requests.fail_all(error)
+        self._drop_link()
+
+    def _lose_link(self, why: str) -> None:
+        self._drop_link()
+        self._requests.fail_all(Unavailable(f"{why}. Is windlassd running there? `windlass doctor` tells."))
+
+    def _drop_link(self, say_bye: bool = False) -> None:
+        link, self._link = self._link, None
+        if link is None:
+            return
+        if say_bye and link.ready:
+            link.send(_wire.encode(Message(Header(Type.BYE, secrets.token_bytes(_wire.ID_BYTES)))))
+        link.close()
+
+    def _unreachable(self) -> str:
+        return f"no daemon at {self.endpoint}"
+
+    # ---- Requests ----------------------------------------------------------------------------------------------------
+
+    def _add(self, request: Request) -> None:
+        self._requests.add(request, time.monotonic())
+        if self._link is None:
+            self._connect()
+        elif self._link.ready:
+            self._send_request(request)
+
+    def _send_request(self, request: Request) -> None:
+        request.sent = True
+        header = Header(request.kind, request.id, request.remaining_ms(time.monotonic()))
+        try:
+            frames = _wire.encode(Message(header, request.body, request.columns))
+        except (_wire.WireError, ValueError, TypeError, OverflowError) as error:
+            self._requests.end(request.id, InvalidArgument(f"the request cannot be sent: {error}"))
+            return
+        assert self._link is not None
+        request.sink.going_out()
+        self._link.send(frames)
+
+    def _send(self, kind: Type, request_id: bytes, body: dict[str, Any]) -> None:
+        assert self._link is not None
+        self._link.send(_wire.encode(Message(Header(kind, request_id), body)))
+
+    def _refused(self, request_id: bytes, body: dict[str, Any]) -> None:
+        request = self._requests.get(request_id)
+        if request is None:
+            return
+        error = error_of_body(body)
+        if (
+            error.code == Code.FAILED_PRECONDITION
+            and str(error).startswith("say HELLO first")
+            and not request.greeted_again
+        ):
+            request.sent, request.greeted_again = False, True  # it was not begun: the daemon does not know us any more
+            if self._link is not None and self._link.ready:
+                self._hello()
+            return
+        self._requests.end(request_id, error)
+
+    def _cancel(self, request_id: bytes) -> None:
+        request = self._requests.get(request_id)
+        if request is None:
+            return
+        if request.sent and self._link is not None:
+            self._send(Type.CANCEL, secrets.token_bytes(_wire.ID_BYTES), {"request": request_id})
+        else:
+            self._requests.end(request_id, Cancelled("cancelled before it was sent"))
+
+    def _abandon(self, request_id: bytes) -> None:
+        self._cancel(request_id)
+        self._requests.end(request_id, Cancelled("the request was cancelled"))
+
+    def _begin_close(self) -> None:
+        self._close_by = time.monotonic() + CLOSE_S
+        for request in self._requests.all():
+            if request.detach and request.accepted:
+                reason = "the client was closed; the detached transfers go on in the daemon"
+                self._requests.end(request.id, Cancelled(reason))
+            elif request.lasting:
+                self._cancel(request.id)
+            else:
+                self._abandon(request.id)
+
+    def _odd_answer(self, error: Exception) -> WindlassError:
+        return Unavailable(f"{self.endpoint} sent an answer that the protocol does not allow: {error}")

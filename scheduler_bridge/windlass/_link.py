@@ -1,0 +1,86 @@
+"""One connection over a ZeroMQ DEALER, and what becomes of it. Used by the thread of its Channel only.
+
+A connection that broke is closed for good and a new one is made for the next request, so nothing that was queued for
+one daemon ever reaches its successor.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from . import _wire
+
+_BROKEN = (
+    zmq.Event.CONNECT_RETRIED
+    | zmq.Event.DISCONNECTED
+    | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
+    | zmq.Event.HANDSHAKE_FAILED_AUTH
+)
+_LINGER_MS = 200  # for the BYE
+
+
+class Link:
+    """`ready` is set by the Channel once the WELCOME has come."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+        self.ready = False
+        self.connected = False
+        self._outbox: deque[list[bytes | memoryview]] = deque()
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.setsockopt(zmq.MAXMSGSIZE, _wire.COLUMN_BYTES_MAX)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self.socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        self.monitor = self.socket.get_monitor_socket(_BROKEN | zmq.Event.HANDSHAKE_SUCCEEDED)
+        try:
+            self.socket.connect(endpoint)
+        except zmq.ZMQError:
+            self.close()
+            raise
+
+    def send(self, frames: Sequence[bytes | memoryview]) -> None:
+        """Sends at once, or keeps the message until the peer takes more. Never blocks."""
+        self._outbox.append(list(frames))
+        self.flush()
+
+    def flush(self) -> None:
+        while self._outbox:
+            try:
+                self.socket.send_multipart(self._outbox[0], zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._outbox.popleft()
+
+    @property
+    def wanted(self) -> int:
+        """What to poll the socket for."""
+        return zmq.POLLIN | (zmq.POLLOUT if self._outbox else 0)
+
+    def receive(self) -> list[zmq.Frame] | None:
+        """The next message, None where there is none now. Frames are views into what ZeroMQ holds."""
+        try:
+            return self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+
+    def broken(self) -> bool:
+        """Reads what the monitor tells; True once the connection could not be made or is gone."""
+        while True:
+            try:
+                frames = self.monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return False
+            event = parse_monitor_message(frames)["event"]
+            if event & _BROKEN:
+                return True
+            self.connected = True
+
+    def close(self) -> None:
+        self.socket.disable_monitor()
+        self.monitor.close(linger=0)
+        self.socket.close(linger=_LINGER_MS if self.connected else 0)

@@ -1,0 +1,129 @@
+"""A Problem as a MATCH message, and the RESULT as a Placement. No socket here; no answer is trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _wire
+from ._errors import Unavailable
+from ._problem import Placement, Problem
+from ._wire import Column, Message
+
+
+class Columns:
+    """Collects the column frames of a message; `add` answers a column's number."""
+
+    def __init__(self, first: list[Column]) -> None:
+        self.all = list(first)
+
+    def add(self, column: Column | None) -> int | None:
+        if column is None:
+            return None
+        self.all.append(column)
+        return len(self.all) - 1
+
+
+def encode_problem(problem: Problem) -> tuple[dict[str, Any], list[Column]]:
+    """The body and the columns of MATCH. The problem's own columns come first, so `constraints` needs no change."""
+    columns = Columns(problem.columns)
+    body: dict[str, Any] = {
+        "mode": problem.mode,
+        "policy": problem.policy,
+        "ties": problem.ties,
+        "normalize": problem.normalize,
+        "tasks": problem.tasks,
+        "offers": problem.offers,
+        "dimensions": len(problem.dimensions),
+        "weights": [int(weight) for weight in problem.weights],
+        "scale": [int(amount) for amount in problem.scale],
+        "task_amounts": [columns.add(column) for column in problem.task_amounts],
+        "offer_amounts": [columns.add(column) for column in problem.offer_amounts],
+    }
+    if problem.max_score is not None:
+        body["max_score"] = float(problem.max_score)
+    if problem.max_price is not None:
+        body["max_price"] = int(problem.max_price)
+    if problem.priority is not None:
+        body["priority"] = columns.add(problem.priority)
+    if problem.price is not None:
+        body["price"] = columns.add(problem.price)
+    if problem.constraints:
+        body["constraints"] = problem.constraints
+    body["columns"] = _wire.declare(columns.all)
+    return body, columns.all
+
+
+def decode_placement(message: Message, problem: Problem) -> Placement:
+    """The Placement of a RESULT; Unavailable (so that the call falls back) where it cannot be one for this problem."""
+    reader = _Reader(message)
+    tasks = problem.tasks
+    placement = Placement(
+        offer_index=reader.wanted("offer_index", np.int32, tasks),
+        order=reader.wanted("order", np.int32, tasks),
+        score_high=reader.wanted("score_high", np.int64, tasks),
+        score_low=reader.wanted("score_low", np.uint64, tasks),
+        price_added=reader.column("price_added", np.int64, tasks),
+        device_begin=reader.column("device_begin", np.int64, tasks + 1),
+        device_dimension=reader.column("device_dimension", np.int32),
+        device_index=reader.column("device_index", np.int32),
+        engine=str(message.body.get("engine", "")),
+    )
+    _check(placement, problem)
+    return placement
+
+
+class _Reader:
+    def __init__(self, message: Message) -> None:
+        self._body = message.body
+        self._columns = message.columns
+
+    def column(self, name: str, dtype: npt.DTypeLike, size: int | None = None) -> npt.NDArray[Any] | None:
+        number = self._body.get(name)
+        if number is None:
+            return None
+        if type(number) is not int or not 0 <= number < len(self._columns):
+            raise _odd(f"{name} is no number of a column")
+        column = self._columns[number]
+        if column.dtype != np.dtype(dtype).newbyteorder("<") or (size is not None and column.size != size):
+            raise _odd(f"{name} is a column of {column.size} {column.dtype}")
+        return column.astype(np.dtype(dtype), copy=False)  # the host's byte order
+
+    def wanted(self, name: str, dtype: npt.DTypeLike, size: int) -> npt.NDArray[Any]:
+        column = self.column(name, dtype, size)
+        if column is None:
+            raise _odd(f"{name} is missing")
+        return column
+
+
+def _check(placement: Placement, problem: Problem) -> None:
+    index, order = placement.offer_index, placement.order
+    if problem.tasks and not (int(index.min()) >= -1 and int(index.max()) < problem.offers):
+        raise _odd("offer_index names an offer that does not exist")
+    if problem.tasks and not (int(order.min()) >= 0 and int(order.max()) < problem.tasks):
+        raise _odd("order names a task that does not exist")
+    if problem.tasks and int(np.bincount(order, minlength=problem.tasks).max()) != 1:
+        raise _odd("order names a task twice")
+    if problem.mode == "exclusive" and problem.offers and problem.tasks:
+        placed = index[index >= 0]
+        if placed.size and int(np.bincount(placed, minlength=problem.offers).max()) > 1:
+            raise _odd("an offer is given twice")
+    if problem.policy == "cost" and placement.price_added is None:
+        raise _odd("price_added is missing")
+    begin, dimension, which = placement.device_begin, placement.device_dimension, placement.device_index
+    if begin is None:
+        return
+    if dimension is None or which is None or dimension.size != which.size:
+        raise _odd("device_dimension and device_index do not belong together")
+    if int(begin[0]) != 0 or int(begin[-1]) != dimension.size or bool(np.any(np.diff(begin) < 0)):
+        raise _odd("device_begin does not lead through device_dimension")
+    if dimension.size and not (int(dimension.min()) >= 0 and int(dimension.max()) < len(problem.dimensions)):
+        raise _odd("device_dimension names a dimension that does not exist")
+    if which.size and int(which.min()) < 0:
+        raise _odd("device_index is negative")
+
+
+def _odd(what: str) -> Unavailable:
+    return Unavailable(f"the daemon's answer cannot be right: {what}", retryable=False)

@@ -1,0 +1,71 @@
+"""Answers on their way back: what the Channel calls, and the error that an ERROR message stands for."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from typing import Any, Protocol
+
+from ._errors import Code, DeadlineExceeded, InvalidArgument, WindlassError, error_of
+from ._wire import Message
+
+
+class Sink(Protocol):
+    """Who waits for an answer; called in the channel's thread: `advance` as often as it comes, then one other."""
+
+    def going_out(self) -> None:
+        """The request is sent now; before that, no daemon can have begun it."""
+
+    def advance(self, body: dict[str, Any]) -> None:
+        """A PROGRESS has come."""
+
+    def finish(self, message: Message) -> None:
+        """The RESULT has come."""
+
+    def fail(self, error: WindlassError) -> None:
+        """An ERROR has come, or no answer will."""
+
+
+class Reply(concurrent.futures.Future[Message]):
+    """The Sink of a request with one answer."""
+
+    def going_out(self) -> None:
+        """Nobody asks."""
+
+    def advance(self, body: dict[str, Any]) -> None:
+        """Such a request has no progress."""
+
+    def finish(self, message: Message) -> None:
+        if self.set_running_or_notify_cancel():
+            self.set_result(message)
+
+    def fail(self, error: WindlassError) -> None:
+        if self.set_running_or_notify_cancel():
+            self.set_exception(error)
+
+
+class Silence(DeadlineExceeded):
+    """The other side said nothing within the time given; a match call then falls back."""
+
+    silent = True
+
+
+def error_of_body(body: dict[str, Any]) -> WindlassError:
+    """The error of the tree for the body of an ERROR; an odd body makes an odd error, never a crash."""
+    code = _typed(body.get("code"), int, Code.UNKNOWN)
+    message = _typed(body.get("message"), str, "") or "the other side gave no reason"
+    if code == Code.INVALID_ARGUMENT:
+        side = body.get("side")
+        return InvalidArgument(
+            message,
+            side=side if side in ("tasks", "offers", "options") else None,
+            row=_typed(body.get("row"), int, None),
+            field=_typed(body.get("field"), str, None),
+        )
+    after = _typed(body.get("retry_after_ms"), int, 0)
+    return error_of(
+        code, message, retryable=body.get("retryable") is True, retry_after=after / 1000 if after > 0 else None
+    )
+
+
+def _typed(value: Any, kind: type, otherwise: Any) -> Any:
+    return value if type(value) is kind else otherwise
