@@ -49,7 +49,7 @@ PROGRAMS = {"cp": "cp", "rsync": "rsync"}
 
 
 def fio_command(pairs: list[tuple[Path, Path]], size: int) -> list[str]:
-    """The disk's own limit: fio reads the sources and writes the targets at once, with direct I/O, and copies nothing."""
+    """The disk's own limit: fio reads sources and writes targets at once, with direct I/O, and copies nothing."""
     common = ["--direct=1", "--bs=1M", "--ioengine=io_uring", "--iodepth=8", "--allow_file_create=1", f"--size={size}"]
     command = ["fio", "--minimal", *common]
     for number, (source, target) in enumerate(pairs):
