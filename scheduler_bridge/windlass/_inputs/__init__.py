@@ -1,0 +1,140 @@
+"""The caller's tasks, offers and options, in any of their forms, as one `Problem` and the names to put back.
+
+Everything is checked here, before anything is placed; a fault names side, row, name, field and value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._errors import Unimplemented
+from .._problem import I64, Problem
+from . import _tables
+from ._numbers import Cut, amounts, integers, plain, prices
+from ._options import Options, read_options
+from ._rows import read_rows
+from ._side import DIMENSIONS_MAX, Side, fault
+
+__all__ = ["Inputs", "Options", "read", "read_options", "read_side"]
+
+FORMS = (
+    "a sequence of mappings or objects, {name: mapping}, a mapping of columns, a numpy structured array, "
+    "a pandas DataFrame or an Arrow table"
+)
+
+
+@dataclass
+class Inputs:
+    """A call as asked; `warnings` are sentences."""
+
+    problem: Problem
+    task_names: list[Any]
+    offer_names: list[Any]
+    warnings: list[str] = field(default_factory=list)
+
+
+def read(tasks: Any, offers: Any, *, cut: Cut, **options: Any) -> Inputs:
+    """Checks and converts a whole call. `options` are those of `windlass.match`, all of them."""
+    checked = read_options(cut=cut, **options)
+    task_side = read_side("tasks", tasks, checked.dimensions)
+    offer_side = read_side("offers", offers, checked.dimensions)
+    return _problem_of(task_side, offer_side, checked, cut)
+
+
+def read_side(side: str, given: Any, dimensions: list[str] | None) -> Side:
+    """One side in any form, as columns."""
+    if _tables.is_frame(given):
+        return _tables.read_frame(side, given, dimensions)
+    if _tables.is_arrow(given):
+        return _tables.read_arrow(side, given, dimensions)
+    if isinstance(given, np.ndarray) and given.dtype.names:
+        return _tables.read_structured(side, given, dimensions)
+    if isinstance(given, Mapping):
+        if given and all(isinstance(value, Mapping) for value in given.values()):
+            return read_rows(side, list(given.values()), dimensions, names=list(given))
+        return _tables.read_mapping(side, given, dimensions)
+    if isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable):
+        raise fault(side, side, given, FORMS)
+    return read_rows(side, given.tolist() if isinstance(given, np.ndarray) else list(given), dimensions)
+
+
+def _refuse_unserved(tasks: Side, offers: Side, options: Options) -> None:
+    for name in [*tasks.fields, *offers.fields, *(n for n in ("quotas", "running") if getattr(options, n) is not None)]:
+        if name not in ("priority", "price"):
+            raise Unimplemented(f"{name} is not served yet")
+
+
+def _problem_of(tasks: Side, offers: Side, options: Options, cut: Cut) -> Inputs:
+    _refuse_unserved(tasks, offers, options)
+    task_columns = {name: amounts(tasks, name, column, cut, "task") for name, column in tasks.dims.items()}
+    offer_columns = {name: amounts(offers, name, column, cut, "offer") for name, column in offers.dims.items()}
+    if options.dimensions is not None:
+        names = list(options.dimensions)
+    else:
+        names = [name for name, column in offer_columns.items() if column is not None]
+        names += [name for name, column in task_columns.items() if column is not None and name not in set(names)]
+    _check_count(names, tasks, offers)
+    problem = Problem(
+        mode=options.mode,
+        policy=options.policy,
+        ties=options.ties,
+        normalize=options.normalize,
+        tasks=tasks.count,
+        offers=offers.count,
+        dimensions=names,
+        task_amounts=[task_columns.get(name) for name in names],
+        offer_amounts=[offer_columns.get(name) for name in names],
+        weights=[options.weights.get(name, 65536) for name in names],
+        scale=[options.scale.get(name, 0) for name in names],
+        max_score=options.max_score,
+        max_price=options.max_price,
+    )
+    if "priority" in tasks.fields:
+        priority = integers(tasks, "priority", tasks.fields["priority"], -(2**31), 2**31 - 1)
+        problem.priority = priority.astype(np.int32)
+    if "price" in offers.fields or options.policy == "cost" or options.max_price is not None:
+        problem.price = _price(offers, options)
+    _check_scale(problem, offers)
+    return Inputs(problem, list(tasks.names), list(offers.names), _warnings(problem))
+
+
+def _price(offers: Side, options: Options) -> I64 | None:
+    required = "policy='cost'" if options.policy == "cost" else "max_price" if options.max_price is not None else None
+    column = offers.fields.get("price")
+    if column is not None:
+        return prices(offers, "price", column, required)
+    if offers.count:
+        raise offers.fault(0, "price", None, f"a price of each offer, which {required} needs")
+    return None
+
+
+def _check_count(names: list[str], tasks: Side, offers: Side) -> None:
+    if len(names) <= DIMENSIONS_MAX:
+        return
+    name = names[DIMENSIONS_MAX]
+    side = offers if name in offers.dims else tasks
+    raise side.fault(None, name, len(names), f"at most {DIMENSIONS_MAX} dimensions, device kinds included")
+
+
+def _check_scale(problem: Problem, offers: Side) -> None:
+    for name, column, scale in zip(problem.dimensions, problem.offer_amounts, problem.scale, strict=True):
+        if not scale or column is None:
+            continue
+        limit = scale << 24
+        if int(column.max(initial=0)) > limit:
+            over = column > limit
+            row = int(np.argmax(over))
+            value = plain(offers.dims[name].values[row]) if name in offers.dims else None
+            raise offers.fault(row, name, value, f"at most 2**24 times the scale, {scale / 10000:g}")
+
+
+def _warnings(problem: Problem) -> list[str]:
+    found = []
+    for name, asked, had in zip(problem.dimensions, problem.task_amounts, problem.offer_amounts, strict=True):
+        if asked is not None and asked.any() and (had is None or not had.any()):
+            found.append(f"tasks ask for {name!r}, which no offer has")
+    return found

@@ -1,0 +1,153 @@
+"""One side of a call as columns, whatever form it was given in, and how a fault in it is told."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._errors import InvalidArgument
+
+F64 = npt.NDArray[np.float64]
+
+FIELDS: dict[str, frozenset[str]] = {
+    "tasks": frozenset(
+        ["name", "resources", "priority", "labels", "tags", "prefer", "tenant", "group", "max_per", "avoid", "gang", "devices", "inputs"]
+    ),
+    "offers": frozenset(["name", "resources", "labels", "only", "node", "devices", "price", "staged"]),
+}
+ALL_FIELDS = FIELDS["tasks"] | FIELDS["offers"]
+DIMENSIONS_MAX = 256
+
+
+@dataclass
+class Column:
+    """One field of all rows.
+
+    `values` is a list or an array. An absent value is None in a list (where `none_ok`; elsewhere None is a fault), and a
+    True of `absent` beside an array.
+    """
+
+    values: Any
+    none_ok: bool = False
+    absent: npt.NDArray[np.bool_] | None = None
+
+
+@dataclass
+class Side:
+    """`fields` holds the table's fields that were given, `dims` the amounts by dimension."""
+
+    side: str
+    count: int
+    names: list[Any] | range = field(default_factory=list)
+    fields: dict[str, Column] = field(default_factory=dict)
+    dims: dict[str, Column] = field(default_factory=dict)
+
+    def fault(self, row: int | None, field_name: str, value: Any, allowed: str) -> InvalidArgument:
+        """The error for one value; `allowed` says what would have been right."""
+        name = self.names[row] if row is not None and row < len(self.names) else None
+        return fault(self.side, field_name, value, allowed, row=row, name=name)
+
+    def listed(self, field_name: str) -> list[Any] | None:
+        """A field as a list with None where absent; None where no row has it."""
+        column = self.fields.get(field_name)
+        if column is None:
+            return None
+        values = column.values.tolist() if isinstance(column.values, np.ndarray) else column.values
+        if column.absent is not None and column.absent.any():
+            values = [None if gone else value for value, gone in zip(values, column.absent, strict=True)]
+        elif not column.none_ok and None in map(_none_or_zero, values):
+            row = next(i for i, value in enumerate(values) if value is None)
+            raise self.fault(row, field_name, None, "a value for each row of a column")
+        return None if all(value is None for value in values) else values  # type: ignore[no-any-return]
+
+
+def _none_or_zero(value: Any) -> int | None:
+    return None if value is None else 0
+
+
+def fault(
+    side: str, field_name: str, value: Any, allowed: str, *, row: int | None = None, name: Any = None
+) -> InvalidArgument:
+    """An InvalidArgument whose message names everything it carries."""
+    where = side if row is None else f"{side} row {row}" + ("" if name is None else f" ({_shown(name)})")
+    return InvalidArgument(
+        f"{where}: {field_name} is {_shown(value)}; allowed is {allowed}",
+        side=side,
+        row=row,
+        name=name,
+        field=field_name,
+        value=value,
+    )
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # a caller's own repr must not hide the fault
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def misspelt(side: Side, row: int | None, field_name: Any, value: Any) -> InvalidArgument:
+    """The error for a field beside `resources` that the table does not know."""
+    table = sorted(FIELDS[side.side])
+    near = difflib.get_close_matches(str(field_name), table, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return side.fault(row, str(field_name), value, f"beside `resources` only {', '.join(table)}{hint}")
+
+
+def check_names(side: Side) -> None:
+    """Names are hashable, not None, NaN or empty, and unique."""
+    names = side.names
+    if isinstance(names, range):
+        return
+    kinds = set(map(type, names))
+    if not kinds <= {str, int}:
+        for row, name in enumerate(names):
+            _check_name(side, row, name)
+    seen = set(names)
+    if "" in seen:
+        raise side.fault(names.index(""), "name", "", "any hashable but None, NaN and what is empty")
+    if len(seen) == len(names):
+        return
+    first: dict[Any, int] = {}
+    for row, name in enumerate(names):
+        if name in first:
+            raise side.fault(row, "name", name, f"a name that no other row has (row {first[name]} has it too)")
+        first[name] = row
+
+
+def _check_name(side: Side, row: int, name: Any) -> None:
+    if not is_name(name):
+        raise side.fault(row, "name", name, "any hashable but None, NaN and what is empty")
+
+
+def is_name(name: Any) -> bool:
+    """Whether a value may be a name (or a node)."""
+    if name is None:
+        return False
+    try:
+        hash(name)
+        if not bool(name == name):
+            return False
+    except TypeError:  # unhashable, or a missing value that answers no question (pandas.NA)
+        return False
+    try:
+        return len(name) > 0
+    except TypeError:
+        return True
+
+
+def check_keys(keys: Iterable[Any], side: Side, row_of: Any) -> list[str]:
+    """Keys as a sorted list; each must be a non-empty str. `row_of(key)` finds the row and value to blame."""
+    keys = list(keys)
+    for key in keys:
+        if not isinstance(key, str) or not key:
+            row, value = row_of(key)
+            raise side.fault(row, str(key), value, f"a non-empty str as the key, not {_shown(key)}")
+    return sorted(keys)

@@ -1,0 +1,285 @@
+"""The library in this process, through its C interface (plugin/include/windlass/windlass.h) by ctypes.
+
+The library is looked for at `$WINDLASS_LIBRARY`, then inside the package. It is loaded once; where it cannot be had each
+call says so as `Unavailable`, with what to do. ctypes releases the GIL around every call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from ctypes import POINTER, byref, c_char, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import Unavailable, WindlassError, error_of
+from ._problem import Placement, Problem
+
+ABI_VERSION = 1
+BUNDLED = Path(__file__).parent / "_native" / "libwindlass.so"
+
+_CUT_KINDS = {"offer": 0, "task": 1, "cap": 2, "share": 3}
+_MODES = {"exclusive": 0, "packing": 1}
+_POLICIES = {"best_fit": 0, "worst_fit": 1, "dot_product": 2, "cost": 3}
+_TIES = {"stable": 0, "swap_remove": 1}
+_ENGINES = {0: "scalar", 1: "avx2", 2: "avx512", 3: "neon"}
+_COLUMN_TYPES = {"int32": 0, "int64": 1, "uint64": 2}
+_SIDES = {1: "tasks", 2: "offers", 3: "options"}
+
+
+class Error(ctypes.Structure):
+    """`windlass_error`."""
+
+    _fields_ = (
+        ("size", c_uint32),
+        ("code", c_int32),
+        ("side", c_int32),
+        ("retryable", c_int32),
+        ("row", c_int64),
+        ("retry_after_ms", c_int64),
+        ("field", c_char * 128),
+        ("message", c_char * 1024),
+    )
+
+
+class _Column(ctypes.Structure):
+    _fields_ = (("data", c_void_p), ("count", c_uint64), ("type", c_uint32), ("reserved", c_uint32))
+
+
+class _Request(ctypes.Structure):
+    _fields_ = (
+        ("size", c_uint32),
+        ("mode", c_uint32),
+        ("policy", c_uint32),
+        ("ties", c_uint32),
+        ("normalize", c_uint32),
+        ("threads", c_uint32),
+        ("dimensions", c_uint32),
+        ("has_max_score", c_uint32),
+        ("max_score", c_double),
+        ("max_price", c_int64),
+        ("tasks", c_uint64),
+        ("offers", c_uint64),
+        ("task_amounts", c_void_p),
+        ("offer_amounts", c_void_p),
+        ("weights", c_void_p),
+        ("scale", c_void_p),
+        ("priority", c_void_p),
+        ("price", c_void_p),
+        ("constraints", c_void_p),
+        ("constraints_bytes", c_uint64),
+        ("columns", c_void_p),
+        ("columns_count", c_uint64),
+    )
+
+
+class _View(ctypes.Structure):
+    _fields_ = (
+        ("size", c_uint32),
+        ("engine", c_uint32),
+        ("tasks", c_uint64),
+        ("placed", c_uint64),
+        ("offer_index", c_void_p),
+        ("order", c_void_p),
+        ("score_high", c_void_p),
+        ("score_low", c_void_p),
+        ("price_added", c_void_p),
+        ("device_begin", c_void_p),
+        ("device_dimension", c_void_p),
+        ("device_index", c_void_p),
+    )
+
+
+_lock = threading.Lock()
+_loaded: tuple[str, ctypes.CDLL | Unavailable] | None = None
+
+
+def library() -> ctypes.CDLL:
+    """The library, loaded on the first call. Raises `Unavailable` where there is none that fits. Any thread."""
+    global _loaded
+    named = os.environ.get("WINDLASS_LIBRARY", "")
+    with _lock:
+        if _loaded is None or _loaded[0] != named:
+            _loaded = (named, _load(Path(named) if named else BUNDLED))
+        found = _loaded[1]
+    if isinstance(found, Unavailable):
+        raise Unavailable(str(found), retryable=False)
+    return found
+
+
+def available() -> bool:
+    """Whether the library can be had."""
+    try:
+        library()
+    except Unavailable:
+        return False
+    return True
+
+
+def _load(path: Path) -> ctypes.CDLL | Unavailable:
+    if not path.exists():
+        return Unavailable(
+            f"no library at {path}: run `make build`, or set WINDLASS_LIBRARY to where libwindlass.so is"
+        )
+    try:
+        found = ctypes.CDLL(str(path))
+        found.windlass_abi_version.restype = c_uint32
+        version = found.windlass_abi_version()
+        _declare(found)
+    except (OSError, AttributeError) as error:
+        return Unavailable(f"{path} cannot be loaded ({error}): build it again with `make build`")
+    if version != ABI_VERSION:
+        return Unavailable(
+            f"{path} speaks version {version} of the interface and this package version {ABI_VERSION}: build them together"
+        )
+    return found
+
+
+def _declare(found: ctypes.CDLL) -> None:
+    found.windlass_version.restype = c_char_p
+    found.windlass_cut_amounts.argtypes = [c_void_p, c_size_t, ctypes.c_int, c_void_p, POINTER(Error)]
+    found.windlass_cut_amounts.restype = ctypes.c_int
+    found.windlass_match.argtypes = [POINTER(_Request), POINTER(c_void_p), POINTER(Error)]
+    found.windlass_match.restype = ctypes.c_int
+    found.windlass_match_view_of.argtypes = [c_void_p, POINTER(_View)]
+    found.windlass_match_view_of.restype = None
+    found.windlass_match_free.argtypes = [c_void_p]
+    found.windlass_match_free.restype = None
+
+
+def new_error() -> Error:
+    """An empty error for a call to fill."""
+    error = Error()
+    error.size = ctypes.sizeof(Error)
+    return error
+
+
+def error_from(error: Error, code: int) -> WindlassError:
+    """The error of the tree for one that the library filled."""
+    retry_after = error.retry_after_ms / 1000.0 if error.retry_after_ms > 0 else None
+    message = error.message.decode("utf-8", "replace") or f"the library answered code {code}"
+    made = error_of(code, message, retryable=bool(error.retryable), retry_after=retry_after)
+    for attribute, value in (
+        ("side", _SIDES.get(error.side)),
+        ("row", int(error.row) if error.row >= 0 else None),
+        ("field", error.field.decode("utf-8", "replace") or None),
+    ):
+        setattr(made, attribute, value)
+    return made
+
+
+def cut(values: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.int64]:
+    """Doubles to amounts by the library; as `legacy._amounts.cut`."""
+    found = library()
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    amounts = np.empty(len(values), dtype=np.int64)
+    error = new_error()
+    code = found.windlass_cut_amounts(
+        values.ctypes.data, len(values), _CUT_KINDS[kind], amounts.ctypes.data, byref(error)
+    )
+    if code:
+        raise error_from(error, code)
+    return amounts
+
+
+def place(problem: Problem) -> Placement:
+    """The in-process backend."""
+    found = library()
+    keep: list[Any] = []
+    request = _request_of(problem, keep)
+    result = c_void_p()
+    error = new_error()
+    code = found.windlass_match(byref(request), byref(result), byref(error))
+    if code:
+        raise error_from(error, code)
+    try:
+        view = _View()
+        view.size = ctypes.sizeof(_View)
+        found.windlass_match_view_of(result, byref(view))
+        return _placement_of(view)
+    finally:
+        found.windlass_match_free(result)
+
+
+def _request_of(problem: Problem, keep: list[Any]) -> _Request:
+    """The C struct; everything it points to is put into `keep`."""
+
+    def pointer(array: npt.NDArray[Any] | None) -> int | None:
+        if array is None:
+            return None
+        keep.append(array)
+        return int(array.ctypes.data)
+
+    def table(columns: list[npt.NDArray[np.int64] | None]) -> Any:
+        pointers = (c_void_p * max(1, len(columns)))(*[pointer(column) for column in columns])
+        keep.append(pointers)
+        return ctypes.addressof(pointers)
+
+    request = _Request()
+    request.size = ctypes.sizeof(_Request)
+    request.mode = _MODES[problem.mode]
+    request.policy = _POLICIES[problem.policy]
+    request.ties = _TIES[problem.ties]
+    request.normalize = int(problem.normalize)
+    request.threads = 1
+    request.dimensions = len(problem.dimensions)
+    request.has_max_score = int(problem.max_score is not None)
+    request.max_score = problem.max_score or 0.0
+    request.max_price = -1 if problem.max_price is None else problem.max_price
+    request.tasks, request.offers = problem.tasks, problem.offers
+    request.task_amounts = table(problem.task_amounts)
+    request.offer_amounts = table(problem.offer_amounts)
+    request.weights = pointer(np.array(problem.weights, dtype=np.int64))
+    request.scale = pointer(np.array(problem.scale, dtype=np.int64))
+    request.priority = pointer(problem.priority)
+    request.price = pointer(problem.price)
+    if problem.constraints:
+        _add_constraints(request, problem, keep)
+    return request
+
+
+def _add_constraints(request: _Request, problem: Problem, keep: list[Any]) -> None:
+    import msgpack
+
+    packed = msgpack.packb(problem.constraints, use_bin_type=True)
+    buffer = ctypes.create_string_buffer(packed, len(packed))
+    columns = (_Column * max(1, len(problem.columns)))()
+    for column, array in zip(columns, problem.columns, strict=False):
+        column.data = array.ctypes.data
+        column.count = len(array)
+        column.type = _COLUMN_TYPES[array.dtype.name]
+    keep += [buffer, columns, problem.columns]
+    request.constraints = ctypes.addressof(buffer)
+    request.constraints_bytes = len(packed)
+    request.columns = ctypes.addressof(columns)
+    request.columns_count = len(problem.columns)
+
+
+def _placement_of(view: _View) -> Placement:
+    tasks = int(view.tasks)
+
+    def copy(address: int | None, count: int, dtype: Any) -> npt.NDArray[Any]:
+        size = count * np.dtype(dtype).itemsize
+        if not address or not size:
+            return np.zeros(count, dtype=dtype)
+        return np.frombuffer(ctypes.string_at(address, size), dtype=dtype)
+
+    placement = Placement(
+        offer_index=copy(view.offer_index, tasks, np.int32),
+        order=copy(view.order, tasks, np.int32),
+        score_high=copy(view.score_high, tasks, np.int64),
+        score_low=copy(view.score_low, tasks, np.uint64),
+        engine=_ENGINES.get(view.engine, ""),
+    )
+    if view.price_added:
+        placement.price_added = copy(view.price_added, tasks, np.int64)
+    if view.device_begin:
+        placement.device_begin = copy(view.device_begin, tasks + 1, np.int64)
+        count = int(placement.device_begin[-1])
+        placement.device_dimension = copy(view.device_dimension, count, np.int32)
+        placement.device_index = copy(view.device_index, count, np.int32)
+    return placement

@@ -1,0 +1,102 @@
+"""What a call of `match` answers: a Placement with the caller's names, each part made when first looked at."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ._problem import I32, Placement, Problem
+from .legacy._scores import one_of
+
+if TYPE_CHECKING:
+    from ._inputs import Inputs
+
+
+class MatchResult:
+    """Which task is where, and why not.
+
+    `warnings` lists what looks like a mistake in what was asked, such as a dimension that tasks ask for and no offer has.
+    """
+
+    def __init__(self, inputs: Inputs, placement: Placement) -> None:
+        self._inputs = inputs
+        self._placement = placement
+        self.warnings: list[str] = inputs.warnings
+
+    def __repr__(self) -> str:
+        placed = int((self.offer_index >= 0).sum())
+        return f"<MatchResult: {placed} of {self._problem.tasks} tasks placed on {self._problem.offers} offers>"
+
+    @property
+    def _problem(self) -> Problem:
+        return self._inputs.problem
+
+    @property
+    def offer_index(self) -> I32:
+        """Per task as given the number of its offer, -1 where none."""
+        return self._placement.offer_index
+
+    @property
+    def engine(self) -> str:
+        """What computed it: "scalar", "avx2", ..., or "legacy"."""
+        return self._placement.engine
+
+    @cached_property
+    def assignments(self) -> dict[Any, Any]:
+        """{task name: offer name} in the order placed."""
+        tasks, offers = self._inputs.task_names, self._inputs.offer_names
+        order = self._placement.order
+        placed = order[self.offer_index[order] >= 0]
+        where = self.offer_index[placed].tolist()
+        return {tasks[task]: offers[offer] for task, offer in zip(placed.tolist(), where, strict=True)}
+
+    @cached_property
+    def by_offer(self) -> dict[Any, list[Any]]:
+        """{every offer name: [task names in the order placed]}."""
+        found: dict[Any, list[Any]] = {name: [] for name in self._inputs.offer_names}
+        for task, offer in self.assignments.items():
+            found[offer].append(task)
+        return found
+
+    @cached_property
+    def unmatched(self) -> list[Any]:
+        """Names of the tasks that were not placed, in the order taken."""
+        order = self._placement.order
+        names = self._inputs.task_names
+        return [names[task] for task in order[self.offer_index[order] < 0].tolist()]
+
+    @cached_property
+    def _rows(self) -> dict[Any, int]:
+        return {name: row for row, name in enumerate(self._inputs.task_names)}
+
+    def _row(self, task: Any) -> int:
+        try:
+            return self._rows[task]
+        except KeyError:
+            raise KeyError(f"no task of this call is named {task!r}") from None
+
+    def score(self, task: Any) -> Any:
+        """The score the task was placed with (under cost: price added, score); None where it was not placed."""
+        row = self._row(task)
+        if self.offer_index[row] < 0:
+            return None
+        exact = (int(self._placement.score_high[row]) << 64) + int(self._placement.score_low[row])
+        score = exact / one_of(self._problem)  # int / int rounds correctly
+        if self._placement.price_added is None:
+            return score
+        return int(self._placement.price_added[row]) / 1_000_000, score
+
+    def devices(self, task: Any) -> dict[str, list[int]] | None:
+        """{kind: [numbers of the offer's devices]} that the task was given; None where it was not placed."""
+        row = self._row(task)
+        if self.offer_index[row] < 0:
+            return None
+        found: dict[str, list[int]] = {}
+        begin = self._placement.device_begin
+        if begin is None or self._placement.device_dimension is None or self._placement.device_index is None:
+            return found
+        part = slice(int(begin[row]), int(begin[row + 1]))
+        kinds, numbers = self._placement.device_dimension[part], self._placement.device_index[part]
+        for kind, number in zip(kinds.tolist(), numbers.tolist(), strict=True):
+            found.setdefault(self._problem.dimensions[kind], []).append(number)
+        return found
