@@ -7,19 +7,17 @@ one. A forked child is refused by its pid.
 
 from __future__ import annotations
 
-import os
 import secrets
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import zmq
 
 from . import __version__, _wire
-from ._errors import Cancelled, Code, FailedPrecondition, InvalidArgument, Unavailable, Unimplemented, WindlassError
+from ._errors import Cancelled, Code, InvalidArgument, Unavailable, Unimplemented, WindlassError
 from ._link import Link
+from ._loop import Loop
 from ._reply import Sink, error_of_body
 from ._requests import Request, Requests
 from ._wire import Header, Message, Type
@@ -34,13 +32,8 @@ class Channel:
 
     def __init__(self, endpoint: str, *, role: str = "client") -> None:
         self.endpoint = endpoint
+        self.loop = Loop(f"windlass-{role}", role, self._run)
         self._role = role
-        self._pid = os.getpid()
-        self._lock = threading.Lock()  # guards the four below
-        self._commands: deque[Callable[[], None]] = deque()
-        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._closing = False
-        self._thread: threading.Thread | None = None
         self._requests = Requests()  # from here on: the thread's
         self._link: Link | None = None
         self._greeting_by = 0.0
@@ -66,57 +59,20 @@ class Channel:
         request = Request(
             secrets.token_bytes(_wire.ID_BYTES), kind, body, tuple(columns), sink, timeout, lasting, detach
         )
-        self._post(lambda: self._add(request))
+        self.loop.post(lambda: self._add(request))
         return request.id
 
     def cancel(self, request_id: bytes) -> None:
         """Sends CANCEL for a request; it ends as the daemon says."""
-        self._post(lambda: self._cancel(request_id), late=True)
+        self.loop.post(lambda: self._cancel(request_id), late=True)
 
     def abandon(self, request_id: bytes) -> None:
         """Sends CANCEL and waits for no answer: the request ends CANCELLED at once."""
-        self._post(lambda: self._abandon(request_id), late=True)
+        self.loop.post(lambda: self._abandon(request_id), late=True)
 
     def close(self) -> None:
         """Cancels what runs, says BYE and ends the thread. Calling it again, or in a forked child, does nothing."""
-        if os.getpid() != self._pid:
-            return
-        with self._lock:
-            first, self._closing = not self._closing, True
-            thread = self._thread
-            if first and thread is not None:
-                self._commands.append(self._begin_close)
-                os.eventfd_write(self._wakeup, 1)
-        if first and thread is None:
-            os.close(self._wakeup)
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-    @property
-    def closed(self) -> bool:
-        return self._closing
-
-    def is_own_thread(self) -> bool:
-        """True in a callback of this channel, where waiting for an answer would wait for ever."""
-        return threading.current_thread() is self._thread
-
-    def _post(self, command: Callable[[], None], late: bool = False) -> None:
-        """`late` commands after close() are dropped: what they name has ended or will."""
-        if os.getpid() != self._pid:
-            raise FailedPrecondition(
-                f"this client was opened in process {self._pid} and does not work in its forked child {os.getpid()}; "
-                "open one there"
-            )
-        with self._lock:
-            if self._closing:
-                if late:
-                    return
-                raise FailedPrecondition("the client is closed; open a new one")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"windlass-{self._role}", daemon=True)
-                self._thread.start()
-            self._commands.append(command)
-            os.eventfd_write(self._wakeup, 1)
+        self.loop.close(self._begin_close)
 
     # ---- The thread --------------------------------------------------------------------------------------------------
 
@@ -125,24 +81,21 @@ class Channel:
         try:
             while self._close_by is None or not self._may_end():
                 self._wait()
-                self._take_commands()
+                self.loop.take_commands()
                 self._take_messages()
                 self._look_at_the_clock()
         finally:
-            with self._lock:
-                self._closing = True
-            self._take_commands()
             self._requests.fail_all(Unavailable("the client's thread ended"))
             self._drop_link(say_bye=True)
             self._context.term()
-            os.close(self._wakeup)
+            self.loop.ended()
 
     def _may_end(self) -> bool:
         return not self._requests or time.monotonic() >= (self._close_by or 0.0)
 
     def _wait(self) -> None:
         poller = zmq.Poller()
-        poller.register(self._wakeup, zmq.POLLIN)
+        poller.register(self.loop.wakeup, zmq.POLLIN)
         until = self._requests.next_moment()
         if self._link is not None:
             poller.register(self._link.socket, self._link.wanted)
@@ -155,14 +108,6 @@ class Channel:
         before = time.monotonic()
         poller.poll(int(timeout * 1000) + 1)
         self._requests.excuse(time.monotonic() - before - timeout)
-
-    def _take_commands(self) -> None:
-        try:
-            os.eventfd_read(self._wakeup)
-        except BlockingIOError:
-            return
-        while self._commands:
-            self._commands.popleft()()
 
     def _take_messages(self) -> None:
         link = self._link
@@ -236,7 +181,7 @@ class Channel:
         self._send(
             Type.HELLO,
             self._hello_id,
-            {"role": self._role, "versions": versions, "features": [], "software": software, "pid": self._pid},
+            {"role": self._role, "versions": versions, "features": [], "software": software, "pid": self.loop.pid},
         )
 
     def _greeted(self, message: Message) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ._address import Address, endpoint_of
 from ._channel import Channel
-from ._errors import Code, FailedPrecondition, InvalidArgument, StageError, Unimplemented
+from ._errors import Code, InvalidArgument, StageError, Unimplemented
 from ._match_remote import decode_placement, encode_problem
 from ._problem import Placement, Problem
 from ._records import Record, record_of
@@ -114,7 +114,7 @@ class Client:
         self, kind: Type, body: dict[str, Any], columns: Sequence[Column] = (), timeout: float | None = None
     ) -> Message:
         """Sends one request of the protocol and waits for its RESULT."""
-        self._refuse_own_thread()
+        self._channel.loop.refuse_own_thread()
         reply = Reply()
         request_id = self._channel.submit(kind, body, reply, columns=columns, timeout=timeout or self._timeout)
         try:
@@ -132,7 +132,7 @@ class Client:
         return Accepted(self._submit(request, detach=False))
 
     def _submit(self, request: StageRequest, detach: bool) -> StageFuture:
-        self._refuse_own_thread()
+        self._channel.loop.refuse_own_thread()
         remote = self.begin_stage(request, detach)
         try:
             return remote.accepted.result()
@@ -140,7 +140,7 @@ class Client:
             if self._stage_fallback is None or not falls_back(remote, error):
                 raise
             return self._stage_here(request, error)
-        except BaseException:
+        except BaseException:  # Ctrl-C
             remote.future.cancel()
             raise
 
@@ -157,12 +157,6 @@ class Client:
         if count("fallbacks", "stage") == 1:
             _log.warning("staging in this process with windlass.legacy, since no daemon accepted the call: %s", why)
         return submit_stage(request.transfers)
-
-    def _refuse_own_thread(self) -> None:
-        if self._channel.is_own_thread():
-            raise FailedPrecondition(
-                "a callback of this client cannot wait for the client's answers; call it from a thread of your own"
-            )
 
 
 def falls_back(remote: RemoteStage, error: StageError) -> bool:

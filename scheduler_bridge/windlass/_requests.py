@@ -53,9 +53,13 @@ class Request:
 
 
 class Requests:
-    """Used by the channel's thread only."""
+    """Used by one thread only. `later` runs what tells a sink; `silence_s` None: silence is judged elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, silence_s: float | None = SILENCE_S, later: Callable[[Callable[[], None]], None] | None = None
+    ) -> None:
+        self._silence_s = math.inf if silence_s is None else silence_s
+        self._later = later or run_callback
         self._by_id: dict[bytes, Request] = {}
         self._deadlines: list[tuple[float, bytes]] = []  # a heap; entries of ended or moved requests are passed over
         self._lasting: dict[bytes, Request] = {}
@@ -86,8 +90,8 @@ class Requests:
             request.accepted = True
             request.sign_at = now + SIGN_OF_LIFE_S
             self._lasting[request_id] = request
-        request.deadline = now + SILENCE_S
-        self._tell(lambda: request.sink.advance(body))
+        request.deadline = now + self._silence_s
+        self._later(lambda: request.sink.advance(body))
 
     def end(self, request_id: bytes, outcome: Message | WindlassError) -> None:
         """Takes the request out and tells its sink; nothing where it has ended already."""
@@ -98,10 +102,10 @@ class Requests:
         sink = request.sink
         if isinstance(outcome, Message):
             result = outcome
-            self._tell(lambda: sink.finish(result))
+            self._later(lambda: sink.finish(result))
         else:
             error = outcome
-            self._tell(lambda: sink.fail(error))
+            self._later(lambda: sink.fail(error))
 
     def fail_all(self, error: WindlassError) -> None:
         """Each caller gets an error object of its own: raising sets the traceback in it."""
@@ -145,9 +149,10 @@ class Requests:
         request.deadline = moment
         heapq.heappush(self._deadlines, (moment, request.id))
 
-    @staticmethod
-    def _tell(tell: Callable[[], None]) -> None:
-        try:
-            tell()
-        except Exception:  # a callback of the caller's must not end the thread
-            _log.exception("a callback failed")
+
+def run_callback(tell: Callable[[], None]) -> None:
+    """A callback of the caller's must not end the thread."""
+    try:
+        tell()
+    except Exception:
+        _log.exception("a callback failed")

@@ -1,0 +1,160 @@
+"""`Bridge`: the scheduler's side of the conversation with the nodes."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+from ._address import host_of, tcp_endpoint_of
+from ._bridge_core import BridgeCore
+from ._bridge_thread import BridgeThread
+from ._errors import InvalidArgument, Unimplemented
+from ._records import Record
+from ._stage import StageFuture, StageReport, StageRequest, Transfer
+from ._stage_progress import ProgressArgument
+from ._stage_remote import Accepted, RemoteStage
+from ._stage_run import run_stage
+
+
+class Bridge:
+    """Binds `address` (`tcp://HOST:PORT`, port 0 for any free one) and keeps the table of live nodes and their offers.
+
+    The socket belongs to one thread of the bridge's own. Beyond loopback the connection is neither secret nor
+    authenticated, which `insecure=True` accepts. A node reports each `beat` seconds, is suspected after
+    `suspect_after` and dead after `dead_after` seconds of silence; what ran on a dead or restarted node ends
+    UNAVAILABLE. Any thread of this process may use it.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        keys: Any = None,
+        insecure: bool = False,
+        beat: float = 1.0,
+        suspect_after: float = 3.0,
+        dead_after: float = 10.0,
+    ) -> None:
+        if keys is not None:
+            raise Unimplemented("Bridge(keys=...) is not served by this version of windlass")
+        _check_times(beat, suspect_after, dead_after)
+        endpoint = _checked_endpoint(address, insecure)
+        core = BridgeCore(beat=beat, suspect_after=suspect_after, dead_after=dead_after, now=time.monotonic())
+        self._thread = BridgeThread(endpoint, core, poll_s=beat / 4)
+        self._finalizer = weakref.finalize(self, self._thread.close)
+
+    @property
+    def address(self) -> str:
+        """The address that nodes dial, the port filled in."""
+        return self._thread.address
+
+    def nodes(self) -> dict[str, Record]:
+        """{name: record} with `state` (alive, suspect, dead, draining), `incarnation`, `version`, `labels`, `load`."""
+        self._thread.loop.refuse_fork()
+        with self._thread.lock:
+            return self._thread.core.nodes.snapshot()
+
+    def offers(self) -> list[dict[str, Any]]:
+        """The offers of the nodes that are alive, as `match` takes them."""
+        self._thread.loop.refuse_fork()
+        with self._thread.lock:
+            return self._thread.core.nodes.offers()
+
+    def match(self, tasks: Any, **options: Any) -> Any:
+        """`windlass.match` of the tasks on the live offers, in this process."""
+        from ._match import match
+
+        return match(tasks, self.offers(), **options)
+
+    def stage(
+        self,
+        node: str,
+        transfers: Iterable[Transfer],
+        *,
+        progress: ProgressArgument = None,
+        on_error: str = "raise",
+    ) -> StageReport:
+        """Stages at a node and waits for the end; Ctrl-C cancels. Paths are the node's, and absolute."""
+        return run_stage(
+            transfers,
+            lambda request: Accepted(self._submit(node, request, detach=False)),
+            progress=progress,
+            on_error=on_error,
+            relative=False,
+        )
+
+    def submit_stage(self, node: str, transfers: Iterable[Transfer], *, detach: bool = False) -> StageFuture:
+        """Stages at a node; answers once the node has accepted the call."""
+        return self._submit(node, StageRequest(transfers, relative=False), detach)
+
+    def session(self, *args: Any, **options: Any) -> Any:
+        """Not served yet."""
+        raise Unimplemented("Bridge.session is not served by this version of windlass")
+
+    def close(self) -> None:
+        """Cancels what was submitted (but for `detach`), waits for the nodes' answers, and says BYE to the nodes."""
+        self._finalizer()
+
+    def __enter__(self) -> Bridge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin_stage(self, node: str, request: StageRequest, detach: bool = False) -> RemoteStage:
+        """Hands a STAGE over without waiting for anything."""
+        remote = RemoteStage(request.transfers, lambda: self._thread.cancel(request_id))
+        request_id = self._thread.submit_stage(node, request.body(detach=detach), remote, detach)
+        return remote
+
+    def _submit(self, node: str, request: StageRequest, detach: bool) -> StageFuture:
+        self._thread.loop.refuse_own_thread()
+        remote = self.begin_stage(node, request, detach)
+        try:
+            return remote.accepted.result()
+        except BaseException:
+            if not remote.accepted.done():  # Ctrl-C
+                remote.future.cancel()
+            raise
+
+
+def _check_times(beat: float, suspect_after: float, dead_after: float) -> None:
+    times = {"beat": beat, "suspect_after": suspect_after, "dead_after": dead_after}
+    for name, value in times.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.001 <= value <= 86400:
+            raise InvalidArgument(
+                f"{name} = {value!r}: give seconds, at least 0.001", side="options", field=name, value=value
+            )
+    if not beat < suspect_after < dead_after:
+        raise InvalidArgument(
+            f"beat = {beat}, suspect_after = {suspect_after}, dead_after = {dead_after}: each is to be longer than "
+            "the one before",
+            side="options",
+            field="suspect_after",
+            value=suspect_after,
+        )
+
+
+def _checked_endpoint(address: str, insecure: bool) -> str:
+    endpoint = tcp_endpoint_of(address)
+    if not insecure and not _is_loopback(host_of(endpoint)):
+        raise InvalidArgument(
+            f"address = {address!r}: beyond loopback whoever reaches the port could speak to the nodes; bind to "
+            "127.0.0.1, or say insecure=True where the network is trusted",
+            side="options",
+            field="address",
+            value=address,
+        )
+    return endpoint
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

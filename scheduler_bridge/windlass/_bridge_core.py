@@ -1,0 +1,207 @@
+"""What the bridge does with each message: takes it and the time, answers what is to be sent. No socket, no clock.
+
+Used by the bridge's thread under the bridge's lock, which is why callers are not told here: `untold` collects that.
+Requests of the bridge's own (STAGE) live in `requests`; only the node that a request went to can answer it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from . import __version__, _wire
+from ._errors import Code, Unavailable
+from ._nodes import Entry, NodeTable
+from ._reply import error_of_body
+from ._requests import Requests
+from ._wire import Header, Message, Type
+
+OBSERVERS_MAX = 1000
+NAME_BYTES_MAX = 255
+LABELS_MAX = 1024
+
+_log = logging.getLogger("windlass.bridge")
+
+Send = tuple[bytes, Message]  # to whom, what
+
+
+class BridgeCore:
+    """`handle` answers what to send; `untold` is to be run once the lock is released."""
+
+    def __init__(self, *, beat: float, suspect_after: float, dead_after: float, now: float) -> None:
+        self.nodes = NodeTable(beat=beat, suspect_after=suspect_after, dead_after=dead_after, now=now)
+        self.untold: list[Callable[[], None]] = []
+        self.requests = Requests(silence_s=None, later=self.untold.append)  # a node's beats tell whether it lives
+        self.incarnation = secrets.token_hex(8)
+        self.dropped = 0
+        self._timing = {
+            "beat_ms": round(beat * 1000),
+            "suspect_ms": round(suspect_after * 1000),
+            "dead_ms": round(dead_after * 1000),
+        }
+        self._observers: OrderedDict[bytes, None] = OrderedDict()
+        self._at: dict[bytes, bytes] = {}  # request id -> routing id
+        self._handlers: dict[int, Callable[[bytes, Message, float], list[Send]]] = {
+            Type.HELLO: self._hello,
+            Type.LOAD: self._load,
+            Type.PROGRESS: self._progress,
+            Type.RESULT: self._outcome,
+            Type.ERROR: self._outcome,
+            Type.DRAIN: self._drain,
+            Type.BYE: self._bye,
+            Type.NODES: self._nodes,
+            Type.CANCEL: self._cancel,
+        }
+
+    def handle(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        handler = self._handlers.get(message.header.type)
+        if handler is None:
+            return [_error(routing, message, Code.UNIMPLEMENTED, f"a bridge takes no message {message.header.type}")]
+        return handler(routing, message, now)
+
+    def tick(self, now: float, drained: bool) -> None:
+        """Judges the nodes; requests to those who died end UNAVAILABLE."""
+        for entry in self.nodes.tick(now, drained):
+            self.lose(entry.routing, f"node {entry.name} is dead: nothing was heard of it for too long")
+
+    def place(self, request_id: bytes, routing: bytes) -> None:
+        """A request goes to a node."""
+        self._at[request_id] = routing
+
+    def route_of(self, request_id: bytes) -> bytes | None:
+        """The node a request under way went to."""
+        return self._at.get(request_id)
+
+    def end(self, request_id: bytes, outcome: Any) -> None:
+        self._at.pop(request_id, None)
+        self.requests.end(request_id, outcome)
+
+    def lose(self, routing: bytes, why: str) -> None:
+        """All requests to a node end: it will not answer."""
+        for request_id in [request_id for request_id, at in self._at.items() if at == routing]:
+            self.end(request_id, Unavailable(why))
+
+    # ---- Handlers ----------------------------------------------------------------------------------------------------
+
+    def _hello(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        body = message.body
+        wrong = _version_fault(body.get("versions"))
+        if wrong:
+            return [_error(routing, message, Code.FAILED_PRECONDITION, wrong)]
+        role = body.get("role")
+        if role == "observer":
+            self._observers[routing] = None
+            self._observers.move_to_end(routing)
+            if len(self._observers) > OBSERVERS_MAX:
+                self._observers.popitem(last=False)
+        elif role == "node":
+            wrong = self._register(routing, body)
+            if wrong:
+                return [_error(routing, message, Code.INVALID_ARGUMENT, wrong)]
+        else:
+            return [_error(routing, message, Code.PERMISSION_DENIED, "a bridge serves nodes and observers")]
+        welcome = {
+            "version": _wire.VERSION,
+            "features": [],
+            "software": f"windlass-python/{__version__}",
+            "name": "bridge",
+            "incarnation": self.incarnation,
+            **self._timing,
+        }
+        return [(routing, Message(Header(Type.WELCOME, message.header.id), welcome))]
+
+    def _register(self, routing: bytes, body: dict[str, Any]) -> str | None:
+        name, incarnation, labels = body.get("name"), body.get("incarnation"), body.get("labels") or {}
+        if not isinstance(name, str) or not 0 < len(name.encode()) <= NAME_BYTES_MAX:
+            return f"a node's name is a str of 1 to {NAME_BYTES_MAX} bytes"
+        if not isinstance(incarnation, str) or routing != f"{name}/{incarnation}".encode():
+            return "a node's routing id is its name/incarnation"
+        if not isinstance(labels, dict) or len(labels) > LABELS_MAX or not _all_str(labels):
+            return f"labels are at most {LABELS_MAX} str by str"
+        older = self.nodes.register(routing, name, incarnation, str(body.get("software", "")), labels)
+        if older is not None:
+            self.lose(older.routing, f"node {name} has started anew; what ran on its earlier incarnation is lost")
+        _log.info("node %s has registered, incarnation %s", name, incarnation)
+        return None
+
+    def _load(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        entry = self.nodes.of(routing)
+        if entry is None:
+            return [_say_hello(routing, message)]
+        load, offers = message.body.get("load"), message.body.get("offers")
+        if not isinstance(load, dict) or not (offers is None or isinstance(offers, list)):
+            return [_error(routing, message, Code.INVALID_ARGUMENT, "a LOAD has a report, and offers in a list")]
+        self.nodes.report(entry, load, offers)
+        return [(routing, Message(Header(Type.RESULT, message.header.id), {"sequence": load.get("sequence", 0)}))]
+
+    def _progress(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        if self._heard(routing, message) is not None:
+            self.requests.advance(message.header.id, message.body, now)
+        return []
+
+    def _outcome(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        if self._heard(routing, message) is not None:
+            is_error = message.header.type == Type.ERROR
+            self.end(message.header.id, error_of_body(message.body) if is_error else message)
+        return []
+
+    def _drain(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        entry = self.nodes.of(routing)
+        if entry is None:
+            return [_say_hello(routing, message)]
+        self.nodes.drain(entry)
+        return []
+
+    def _bye(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        self._observers.pop(routing, None)
+        entry = self.nodes.of(routing)
+        if entry is not None:
+            self.nodes.end(entry)
+            self.lose(routing, f"node {entry.name} has ended")
+            _log.info("node %s has ended", entry.name)
+        return []
+
+    def _nodes(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        if routing not in self._observers:
+            return [_say_hello(routing, message)]
+        return [(routing, Message(Header(Type.RESULT, message.header.id), {"nodes": self.nodes.snapshot()}))]
+
+    def _cancel(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        return [(routing, Message(Header(Type.RESULT, message.header.id), {"cancelled": False}))]
+
+    def _heard(self, routing: bytes, message: Message) -> Entry | None:
+        """The node, where it is registered and the message belongs to a request that went to it."""
+        entry = self.nodes.of(routing)
+        if entry is None:
+            self.dropped += 1
+            return None
+        self.nodes.heard(entry)
+        if self._at.get(message.header.id) != routing:
+            return None  # of a request that has ended, or the answer to a CANCEL
+        return entry
+
+
+def _version_fault(versions: Any) -> str | None:
+    if not isinstance(versions, list) or len(versions) != 2 or not all(type(part) is int for part in versions):
+        return "HELLO tells the versions as [lowest, highest]"
+    lowest, highest = versions
+    if not lowest <= _wire.VERSION <= highest:
+        return f"the other side speaks versions {lowest} to {highest}, this bridge {_wire.VERSION} to {_wire.VERSION}"
+    return None
+
+
+def _all_str(labels: dict[Any, Any]) -> bool:
+    return all(isinstance(key, str) and isinstance(value, str) for key, value in labels.items())
+
+
+def _say_hello(routing: bytes, message: Message) -> Send:
+    return _error(routing, message, Code.FAILED_PRECONDITION, "say HELLO first")
+
+
+def _error(routing: bytes, message: Message, code: Code, text: str) -> Send:
+    return routing, Message(
+        Header(Type.ERROR, message.header.id), {"code": int(code), "message": text, "retryable": False}
+    )

@@ -1,0 +1,206 @@
+"""The bridge's thread: it owns the ROUTER, hands messages to the core, and sends what the core answers.
+
+The socket is MANDATORY and never blocks: what a peer cannot take is refused, not queued without end. Before anyone is
+judged dead, what has arrived is read.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import Any
+
+import zmq
+
+from . import _wire
+from ._bridge_core import BridgeCore
+from ._errors import Cancelled, Code, NotFound, ResourceExhausted, Unavailable, WindlassError
+from ._loop import Loop
+from ._nodes import State
+from ._requests import Request, run_callback
+from ._stage_remote import RemoteStage
+from ._wire import Header, Message, Type
+
+ACCEPT_S = 30.0  # what a node may take to accept a staging call
+CLOSE_S = 10.0  # what close() gives its transfers to end
+_TURN_MAX = 5000  # messages read before the clock is looked at
+_LINGER_MS = 200  # for the BYE
+
+
+class BridgeThread:
+    """`core` is guarded by `lock`, which is never held across I/O or while a caller is told."""
+
+    def __init__(self, endpoint: str, core: BridgeCore, poll_s: float) -> None:
+        self.core = core
+        self.lock = threading.Lock()
+        self._poll_ms = max(int(poll_s * 1000), 1)
+        self._close_by: float | None = None
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            self._router = self._bound(endpoint)
+        except BaseException:
+            self._context.term()
+            raise
+        self.address = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.loop = Loop("windlass-bridge", "bridge", self._run)
+        self.loop.post(lambda: None)  # starts the thread
+
+    def submit_stage(self, node: str, body: dict[str, Any], remote: RemoteStage, detach: bool) -> bytes:
+        """Sends a STAGE to a node; any thread."""
+        request_id = secrets.token_bytes(_wire.ID_BYTES)
+        request = Request(request_id, Type.STAGE, body, (), remote, ACCEPT_S, lasting=True, detach=detach)
+        self.loop.post(lambda: self._add(node, request))
+        return request_id
+
+    def cancel(self, request_id: bytes) -> None:
+        """Sends CANCEL; the request ends as the node says. Any thread."""
+        self.loop.post(lambda: self._send_cancel(request_id), late=True)
+
+    def close(self) -> None:
+        """Cancels what runs (but for what is detached), says BYE to the nodes and ends the thread."""
+        self.loop.close(self._begin_close)
+
+    def _bound(self, endpoint: str) -> zmq.Socket[bytes]:
+        router = self._context.socket(zmq.ROUTER)
+        router.linger = 0
+        router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        router.setsockopt(zmq.MAXMSGSIZE, _wire.BODY_BYTES_MAX)  # nodes and observers send nothing larger
+        router.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        router.setsockopt(zmq.IPV6, int("[" in endpoint))
+        try:
+            router.bind(endpoint)
+        except zmq.ZMQError as error:
+            router.close()
+            raise Unavailable(f"a bridge cannot be bound to {endpoint}: {error.strerror}", retryable=False) from None
+        return router
+
+    # ---- The thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self.loop.wakeup, zmq.POLLIN)
+        poller.register(self._router, zmq.POLLIN)
+        try:
+            while self._close_by is None or not self._may_end():
+                poller.poll(self._poll_ms)
+                self.loop.take_commands()
+                self._turn()
+        finally:
+            self._fail_rest()
+            self._say_bye()
+            self._router.close(linger=_LINGER_MS)
+            self._context.term()
+            self.loop.ended()
+
+    def _may_end(self) -> bool:
+        return not self.core.requests or time.monotonic() >= (self._close_by or 0.0)
+
+    def _turn(self) -> None:
+        """Reads what has arrived, then looks at the clock."""
+        drained = False
+        for _ in range(_TURN_MAX):
+            try:
+                frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                drained = True
+                break
+            self._take(frames)
+        now = time.monotonic()
+        with self.lock:
+            self.core.tick(now, drained)
+        for request in self.core.requests.silent(now):
+            self._send_cancel(request.id)
+            self._end(request.id, request.silence("the node"))
+        for request in self.core.requests.signs_due(now):
+            self._send_to(self.core.route_of(request.id), Message(Header(Type.PROGRESS, request.id)))
+        self._tell()
+
+    def _take(self, frames: list[zmq.Frame]) -> None:
+        routing = frames[0].bytes
+        try:
+            message = _wire.decode([frame.buffer for frame in frames[1:]])
+        except _wire.WireError as error:
+            self.core.dropped += 1
+            if error.id is not None:
+                body = {"code": int(Code.INVALID_ARGUMENT), "message": str(error), "retryable": False}
+                self._send_to(routing, Message(Header(Type.ERROR, error.id), body))
+            return
+        with self.lock:
+            answers = self.core.handle(routing, message, time.monotonic())
+        for to, answer in answers:
+            self._send_to(to, answer)
+
+    def _tell(self) -> None:
+        untold = self.core.untold
+        while untold:
+            run_callback(untold.pop(0))
+
+    def _send_to(self, routing: bytes | None, message: Message) -> WindlassError | None:
+        """Sends, or answers why that cannot be done now. Never blocks."""
+        if routing is None:
+            return None
+        try:
+            frames = _wire.encode(message)
+            self._router.send_multipart([routing, *frames], zmq.NOBLOCK)
+        except zmq.Again:
+            return ResourceExhausted("the node takes no more messages at present", retryable=True, retry_after=1.0)
+        except zmq.ZMQError as error:
+            return Unavailable(f"the node cannot be reached: {error.strerror}")
+        except _wire.WireError as error:
+            self._too_large(routing, message, error)
+            return ResourceExhausted(str(error))
+        return None
+
+    def _too_large(self, routing: bytes, message: Message, error: Exception) -> None:
+        if message.header.type == Type.RESULT:
+            body = {"code": int(Code.RESOURCE_EXHAUSTED), "message": str(error), "retryable": False}
+            self._send_to(routing, Message(Header(Type.ERROR, message.header.id), body))
+
+    # ---- Requests ----------------------------------------------------------------------------------------------------
+
+    def _add(self, node: str, request: Request) -> None:
+        core = self.core
+        core.requests.add(request, time.monotonic())
+        with self.lock:
+            entry = core.nodes.find(node)
+        error: WindlassError | None
+        if entry is None:
+            error = NotFound(f"there is no node {node!r} here; bridge.nodes() lists those that are")
+        elif entry.state == State.DEAD:
+            error = Unavailable(f"node {node} is dead")
+        elif entry.draining:
+            error = Unavailable(f"node {node} drains: it takes no new work")
+        else:
+            core.place(request.id, entry.routing)
+            request.sent = True
+            request.sink.going_out()
+            error = self._send_to(entry.routing, Message(Header(Type.STAGE, request.id), request.body))
+        if error is not None:
+            self._end(request.id, error)
+        self._tell()
+
+    def _send_cancel(self, request_id: bytes) -> None:
+        cancel = Message(Header(Type.CANCEL, secrets.token_bytes(_wire.ID_BYTES)), {"request": request_id})
+        self._send_to(self.core.route_of(request_id), cancel)
+
+    def _end(self, request_id: bytes, outcome: WindlassError) -> None:
+        self.core.end(request_id, outcome)
+
+    def _begin_close(self) -> None:
+        self._close_by = time.monotonic() + CLOSE_S
+        for request in self.core.requests.all():
+            if request.detach and request.accepted:
+                self._end(request.id, Cancelled("the bridge was closed; the detached transfers go on at the node"))
+            else:
+                self._send_cancel(request.id)
+        self._tell()
+
+    def _fail_rest(self) -> None:
+        for request in self.core.requests.all():
+            self._end(request.id, Unavailable("the bridge was closed before the node answered"))
+        self._tell()
+
+    def _say_bye(self) -> None:
+        for routing in self.core.nodes.routings():
+            self._send_to(routing, Message(Header(Type.BYE, secrets.token_bytes(_wire.ID_BYTES))))

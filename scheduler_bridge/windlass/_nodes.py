@@ -1,0 +1,163 @@
+"""The bridge's table of nodes: who lives, who is suspected, who is dead, and what they offer.
+
+Decisions only: no socket, no clock, no lock. The time is told; time in which nobody told it (the bridge's thread did
+not run) counts against no node, beyond one step of `step_s`.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._records import Record
+
+DEAD_KEPT_MAX = 1000  # dead nodes that are still told of
+
+_log = logging.getLogger("windlass.bridge")
+
+
+class State(str, enum.Enum):
+    """What a node's `state` says; a str, so it compares with plain words."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    DEAD = "dead"
+    DRAINING = "draining"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass
+class Entry:
+    """One registered node. `routing` is what the bridge's ROUTER knows it by."""
+
+    name: str
+    incarnation: str
+    routing: bytes
+    version: str
+    labels: dict[str, str]
+    heard: float  # by the table's own clock
+    state: State = State.ALIVE
+    draining: bool = False
+    load: dict[str, Any] = field(default_factory=dict)
+    reported: float | None = None
+    offers: list[dict[str, Any]] = field(default_factory=list)
+
+
+class NodeTable:
+    """`clock` is the table's own time: it advances by at most `step_s` between two calls of `tick`."""
+
+    def __init__(self, *, beat: float, suspect_after: float, dead_after: float, now: float) -> None:
+        self.suspect_after = suspect_after
+        self.dead_after = dead_after
+        self.step_s = beat / 2
+        self.clock = 0.0
+        self._told = now
+        self._by_name: dict[str, Entry] = {}
+        self._by_routing: dict[bytes, Entry] = {}
+
+    def register(
+        self, routing: bytes, name: str, incarnation: str, version: str, labels: dict[str, str]
+    ) -> Entry | None:
+        """A HELLO: the node is alive, and an older incarnation of it gone. Answers that one, whose futures end."""
+        older = self._by_name.pop(name, None)
+        if older is not None:
+            self._by_routing.pop(older.routing, None)
+            if older.routing == routing:
+                older = None  # the same one once more
+        entry = Entry(name, incarnation, routing, version, labels, self.clock)
+        self._by_name[name] = entry
+        self._by_routing[routing] = entry
+        return older
+
+    def find(self, name: str) -> Entry | None:
+        return self._by_name.get(name)
+
+    def of(self, routing: bytes) -> Entry | None:
+        """The registered node behind a routing id, None for a dead one or a stranger: they are to say HELLO."""
+        return self._by_routing.get(routing)
+
+    def heard(self, entry: Entry) -> None:
+        """Any message counts as a sign of life."""
+        entry.heard = self.clock
+        if entry.state == State.SUSPECT:
+            _log.info("node %s is heard again", entry.name)
+        entry.state = State.DRAINING if entry.draining else State.ALIVE
+
+    def report(self, entry: Entry, load: dict[str, Any], offers: list[Any] | None) -> None:
+        """A LOAD; `offers` None where they did not change."""
+        entry.load = load
+        entry.reported = self.clock
+        entry.draining = entry.draining or load.get("draining") is True
+        if offers is not None:
+            entry.offers = [offer for offer in offers if _belongs(offer, entry.name)]
+            if len(entry.offers) < len(offers):
+                _log.warning("node %s reports offers that are not its own; they are left out", entry.name)
+        self.heard(entry)
+
+    def drain(self, entry: Entry) -> None:
+        entry.draining = True
+        self.heard(entry)
+
+    def end(self, entry: Entry) -> None:
+        """The node is dead: it said BYE, or nothing for too long. It has to register anew."""
+        entry.state = State.DEAD
+        entry.offers = []
+        self._by_routing.pop(entry.routing, None)
+        dead = [name for name, known in self._by_name.items() if known.state == State.DEAD]
+        for name in dead[: max(len(dead) - DEAD_KEPT_MAX, 0)]:
+            del self._by_name[name]
+
+    def tick(self, now: float, drained: bool = True) -> list[Entry]:
+        """Tells the time; answers those who have just died. Where `drained` is False, messages may still be waiting
+        to be read, and nobody is judged."""
+        self.clock += min(max(now - self._told, 0.0), self.step_s)
+        self._told = now
+        if not drained:
+            return []
+        dead = []
+        for entry in list(self._by_routing.values()):
+            silent = self.clock - entry.heard
+            if silent >= self.dead_after:
+                _log.warning("node %s is dead: nothing heard for %.1f s", entry.name, silent)
+                self.end(entry)
+                dead.append(entry)
+            elif silent >= self.suspect_after and entry.state != State.SUSPECT:
+                _log.warning("node %s is suspect: nothing heard for %.1f s", entry.name, silent)
+                entry.state = State.SUSPECT
+        return dead
+
+    def snapshot(self) -> dict[str, Record]:
+        """What `bridge.nodes()` and observers are told."""
+        return {name: self._told_of(entry) for name, entry in self._by_name.items()}
+
+    def offers(self) -> list[dict[str, Any]]:
+        """The offers of the nodes that are alive, in the order in which the nodes registered."""
+        return [dict(offer) for entry in self._by_name.values() if entry.state == State.ALIVE for offer in entry.offers]
+
+    def routings(self) -> list[bytes]:
+        return list(self._by_routing)
+
+    def _told_of(self, entry: Entry) -> Record:
+        load = None
+        if entry.reported is not None:
+            load = Record(entry.load)
+            load["age_seconds"] = self.clock - entry.reported
+        return Record(
+            state=entry.state.value,
+            incarnation=entry.incarnation,
+            version=entry.version,
+            labels=dict(entry.labels),
+            load=load,
+        )
+
+
+def _belongs(offer: Any, node: str) -> bool:
+    """Names of offers are NODE or NODE/k."""
+    if not isinstance(offer, dict):
+        return False
+    name = offer.get("name")
+    return isinstance(name, str) and (name == node or name.startswith(f"{node}/"))
