@@ -1,0 +1,104 @@
+#include "worker/base/http.hpp"
+
+#include <CivetServer.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+namespace windlass::worker {
+namespace {
+
+constexpr const char* kJson = "application/json";
+constexpr const char* kMetricsText = "text/plain; version=0.0.4; charset=utf-8";
+
+struct Page {
+  int status;
+  const char* type;
+  std::string body;
+};
+
+// Serves what `make` answers, to GET and HEAD; civetweb refuses the other methods with 405.
+class PageHandler : public CivetHandler {
+ public:
+  explicit PageHandler(std::function<Page()> make) : make_(std::move(make)) {}
+
+  bool handleGet(CivetServer* /*server*/, mg_connection* connection) override { return serve(connection, true); }
+  bool handleHead(CivetServer* /*server*/, mg_connection* connection) override { return serve(connection, false); }
+
+ private:
+  bool serve(mg_connection* connection, bool with_body) {
+    const Page page = make_();
+    const std::string head = fmt::format(
+        "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\nConnection: "
+        "close\r\n\r\n",
+        page.status, mg_get_response_code_text(connection, page.status), page.type, page.body.size());
+    mg_write(connection, head.data(), head.size());
+    if (with_body) mg_write(connection, page.body.data(), page.body.size());
+    return true;
+  }
+
+  std::function<Page()> make_;
+};
+
+double silence_seconds(const Health& health) {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  const auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  return static_cast<double>(std::max<std::int64_t>(0, now_ms - health.turned_ms.load())) / 1000;
+}
+
+Page live_page(const Health& health) {
+  const double silence = silence_seconds(health);
+  const bool live = silence < static_cast<double>(kTurnSilenceMax.count());
+  return {live ? 200 : 503, kJson, fmt::format("{{\"live\":{},\"turned_seconds_ago\":{:.3f}}}\n", live, silence)};
+}
+
+Page ready_page(const Health& health) {
+  const bool serving = health.serving;
+  const bool draining = health.draining;
+  const bool ready = serving && !draining;
+  const char* bridge = !health.bridge_configured ? "none" : health.bridge_connected ? "connected" : "absent";
+  return {ready ? 200 : 503, kJson,
+          fmt::format("{{\"ready\":{},\"serving\":{},\"draining\":{},\"bridge\":\"{}\"}}\n", ready, serving, draining,
+                      bridge)};
+}
+
+class Server : public HttpServer {
+ public:
+  Server(const std::vector<std::string>& options, const Health& health, std::function<std::string()> metrics)
+      : metrics_([metrics = std::move(metrics)] {
+          return Page{200, kMetricsText, metrics()};
+        }),
+        live_([&health] { return live_page(health); }),
+        ready_([&health] { return ready_page(health); }),
+        server_(options) {
+    server_.addHandler("/metrics$", metrics_);
+    server_.addHandler("/livez$", live_);
+    server_.addHandler("/readyz$", ready_);
+  }
+  int port() const override { return const_cast<CivetServer&>(server_).getListeningPorts().at(0); }
+
+ private:
+  PageHandler metrics_, live_, ready_;
+  CivetServer server_;  // last: it ends its threads before the handlers go
+};
+
+}  // namespace
+
+tl::expected<std::unique_ptr<HttpServer>, std::string> HttpServer::start(const std::string& listen,
+                                                                         const Health& health,
+                                                                         std::function<std::string()> metrics) {
+  // Two threads: a slow reader of one page does not keep the other from being asked.
+  const std::vector<std::string> options = {
+      "listening_ports", listen, "num_threads", "2", "request_timeout_ms", "10000", "enable_directory_listing", "no"};
+  try {
+    return std::make_unique<Server>(options, health, std::move(metrics));
+  } catch (const CivetException& fault) {
+    return tl::unexpected(
+        fmt::format("http.listen: {} cannot be listened on ({}); choose another port, or 0 for any that is free",
+                    listen, fault.what()));
+  }
+}
+
+}  // namespace windlass::worker
