@@ -12,7 +12,9 @@ from ._address import host_of, tcp_endpoint_of
 from ._bridge_core import BridgeCore
 from ._bridge_thread import BridgeThread
 from ._errors import InvalidArgument, Unimplemented
+from ._match import match
 from ._records import Record
+from ._result import MatchResult
 from ._stage import StageFuture, StageReport, StageRequest, Transfer
 from ._stage_progress import ProgressArgument
 from ._stage_remote import Accepted, RemoteStage
@@ -63,10 +65,8 @@ class Bridge:
         with self._thread.lock:
             return self._thread.core.nodes.offers()
 
-    def match(self, tasks: Any, **options: Any) -> Any:
+    def match(self, tasks: Any, **options: Any) -> MatchResult:
         """`windlass.match` of the tasks on the live offers, in this process."""
-        from ._match import match
-
         return match(tasks, self.offers(), **options)
 
     def stage(
@@ -80,7 +80,7 @@ class Bridge:
         """Stages at a node and waits for the end; Ctrl-C cancels. Paths are the node's, and absolute."""
         return run_stage(
             transfers,
-            lambda request: Accepted(self._submit(node, request, detach=False)),
+            lambda request: self.submit_and_wait(node, request),
             progress=progress,
             on_error=on_error,
             relative=False,
@@ -109,6 +109,10 @@ class Bridge:
         remote = RemoteStage(request.transfers, lambda: self._thread.cancel(request_id))
         request_id = self._thread.submit_stage(node, request.body(detach=detach), remote, detach)
         return remote
+
+    def submit_and_wait(self, node: str, request: StageRequest) -> Accepted:
+        """What `run_stage` follows: a call that the node has accepted."""
+        return Accepted(self._submit(node, request, detach=False))
 
     def _submit(self, node: str, request: StageRequest, detach: bool) -> StageFuture:
         self._thread.loop.refuse_own_thread()

@@ -204,7 +204,7 @@ class Channel:
 
     def _lose_link(self, why: str) -> None:
         self._drop_link()
-        self._requests.fail_all(Unavailable(f"{why}. Is windlassd running there? `windlass doctor` tells."))
+        self._requests.fail_all(Unavailable(f"{why}. Is windlassd running there? `windlass doctor` tells more"))
 
     def _drop_link(self, say_bye: bool = False) -> None:
         link, self._link = self._link, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,16 +11,19 @@ from typing import Any
 from ._address import Address, endpoint_of
 from ._channel import Channel
 from ._errors import Code, InvalidArgument, StageError, Unimplemented
+from ._match import offers_to_tasks, solve
 from ._match_remote import decode_placement, encode_problem
 from ._problem import Placement, Problem
 from ._records import Record, record_of
-from ._reply import Reply
+from ._reply import Reply, Withdrawal
+from ._result import MatchResult
 from ._stage import StageFuture, StageReport, StageRequest, Transfer
 from ._stage_progress import ProgressArgument
 from ._stage_remote import Accepted, RemoteStage
 from ._stage_run import run_stage
 from ._stats import count
 from ._wire import Column, Message, Type
+from .legacy import submit_stage as submit_legacy_stage
 
 _log = logging.getLogger("windlass.client")
 
@@ -30,7 +34,8 @@ class Client:
     address         a path, `ipc://PATH` or `tcp://HOST:PORT`; None: $WINDLASS_LOCAL__SOCKET,
                     $XDG_RUNTIME_DIR/windlass.sock, /run/windlass/windlass.sock
     timeout         seconds that the daemon may take to answer a match, or to accept a staging call
-    stage_fallback  "legacy": where no daemon could accept a staging call, stage in this process, in Python
+    stage_fallback  "legacy": where no daemon could accept a staging call, stage in this process, in Python; None: what
+                    $WINDLASS_STAGE__FALLBACK says, else such a call fails
     """
 
     def __init__(
@@ -48,7 +53,8 @@ class Client:
                 value=stage_fallback,
             )
         self._timeout = float(timeout)
-        self._stage_fallback = stage_fallback
+        self._falls_back = (stage_fallback or os.environ.get("WINDLASS_STAGE__FALLBACK")) == "legacy"
+        self._here: weakref.WeakSet[StageFuture] = weakref.WeakSet()  # what is staged by legacy
         self._channel = Channel(endpoint_of(address))
         self._finalizer = weakref.finalize(self, self._channel.close)
 
@@ -57,23 +63,19 @@ class Client:
         """The ZeroMQ endpoint of the daemon."""
         return self._channel.endpoint
 
-    def match(self, tasks: Any, offers: Any, **options: Any) -> Any:
+    def match(self, tasks: Any, offers: Any, **options: Any) -> MatchResult:
         """`windlass.match` in the daemon; the same answer from `windlass.legacy` where the daemon cannot answer."""
-        from ._match import solve
-
-        return solve(tasks, offers, backend=self._solve, fallback=True, **options)
+        return solve(tasks, offers, backend=self.place, fallback=True, **options)
 
     def match_tasks_to_offers(self, tasks: Any, offers: Any, **options: Any) -> dict[Any, Any]:
         """`windlass.match_tasks_to_offers` in the daemon: {offer name: task name}."""
-        from ._match import solve_pairs
-
-        return solve_pairs(tasks, offers, backend=self._solve, fallback=True, **options)
+        return offers_to_tasks(self.match, tasks, offers, options)
 
     def stage(
         self, transfers: Iterable[Transfer], *, progress: ProgressArgument = None, on_error: str = "raise"
     ) -> StageReport:
         """Stages in the daemon and waits for the end; Ctrl-C cancels."""
-        return run_stage(transfers, self._submit_and_wait, progress=progress, on_error=on_error)
+        return run_stage(transfers, self.submit_and_wait, progress=progress, on_error=on_error)
 
     def submit_stage(self, transfers: Iterable[Transfer], *, detach: bool = False) -> StageFuture:
         """Stages in the daemon; answers once the daemon has accepted the call."""
@@ -102,6 +104,9 @@ class Client:
 
     def close(self) -> None:
         """Cancels what was submitted (but for `detach`), waits for the daemon's answer, and closes the connection."""
+        for future in list(self._here):
+            future.cancel()
+            future.wait()
         self._finalizer()
 
     def __enter__(self) -> Client:
@@ -111,12 +116,18 @@ class Client:
         self.close()
 
     def call(
-        self, kind: Type, body: dict[str, Any], columns: Sequence[Column] = (), timeout: float | None = None
+        self,
+        kind: Type,
+        body: dict[str, Any],
+        columns: Sequence[Column] = (),
+        withdrawal: Withdrawal | None = None,
     ) -> Message:
         """Sends one request of the protocol and waits for its RESULT."""
         self._channel.loop.refuse_own_thread()
         reply = Reply()
-        request_id = self._channel.submit(kind, body, reply, columns=columns, timeout=timeout or self._timeout)
+        request_id = self._channel.submit(kind, body, reply, columns=columns, timeout=self._timeout)
+        if withdrawal is not None:
+            withdrawal.arm(lambda: self._channel.abandon(request_id))
         try:
             return reply.result()
         except BaseException:
@@ -124,25 +135,10 @@ class Client:
                 self._channel.abandon(request_id)
             raise
 
-    def _solve(self, problem: Problem) -> Placement:
+    def place(self, problem: Problem, withdrawal: Withdrawal | None = None) -> Placement:
+        """The backend of `match`: asks the daemon."""
         body, columns = encode_problem(problem)
-        return decode_placement(self.call(Type.MATCH, body, columns), problem)
-
-    def _submit_and_wait(self, request: StageRequest) -> Accepted:
-        return Accepted(self._submit(request, detach=False))
-
-    def _submit(self, request: StageRequest, detach: bool) -> StageFuture:
-        self._channel.loop.refuse_own_thread()
-        remote = self.begin_stage(request, detach)
-        try:
-            return remote.accepted.result()
-        except StageError as error:
-            if self._stage_fallback is None or not falls_back(remote, error):
-                raise
-            return self._stage_here(request, error)
-        except BaseException:  # Ctrl-C
-            remote.future.cancel()
-            raise
+        return decode_placement(self.call(Type.MATCH, body, columns, withdrawal), problem)
 
     def begin_stage(self, request: StageRequest, detach: bool = False) -> RemoteStage:
         """Hands a STAGE over without waiting for anything."""
@@ -151,17 +147,37 @@ class Client:
         request_id = self._channel.submit(Type.STAGE, body, remote, timeout=self._timeout, lasting=True, detach=detach)
         return remote
 
-    def _stage_here(self, request: StageRequest, why: StageError) -> StageFuture:
-        from .legacy import submit_stage
+    def fall_back(self, request: StageRequest, remote: RemoteStage, error: StageError) -> StageFuture:
+        """Stages in this process with `legacy` where that was asked for; raises the error where not.
 
+        Only where no daemon can have begun the call: it was never sent, as none was there or none served it.
+        """
+        if not self._falls_back or remote.sent or error.code not in (Code.UNAVAILABLE, Code.UNIMPLEMENTED):
+            raise error
         if count("fallbacks", "stage") == 1:
-            _log.warning("staging in this process with windlass.legacy, since no daemon accepted the call: %s", why)
-        return submit_stage(request.transfers)
+            _log.warning(
+                "staging in this process by windlass.legacy, as no daemon accepted the call: %s. Said once; "
+                "windlass.stats() counts.",
+                error,
+            )
+        future = submit_legacy_stage(request)
+        self._here.add(future)
+        return future
 
+    def submit_and_wait(self, request: StageRequest) -> Accepted:
+        """What `run_stage` follows: a call that the daemon has accepted."""
+        return Accepted(self._submit(request, detach=False))
 
-def falls_back(remote: RemoteStage, error: StageError) -> bool:
-    """True where no daemon can have begun the call: it was never sent, or refused as not served."""
-    return not remote.sent and error.code in (Code.UNAVAILABLE, Code.UNIMPLEMENTED)
+    def _submit(self, request: StageRequest, detach: bool) -> StageFuture:
+        self._channel.loop.refuse_own_thread()
+        remote = self.begin_stage(request, detach)
+        try:
+            return remote.accepted.result()
+        except StageError as error:
+            return self.fall_back(request, remote, error)
+        except BaseException:  # Ctrl-C
+            remote.future.cancel()
+            raise
 
 
 def _unserved(name: str) -> Unimplemented:

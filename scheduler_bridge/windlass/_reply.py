@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from ._errors import Code, DeadlineExceeded, InvalidArgument, WindlassError, error_of
@@ -41,6 +43,30 @@ class Reply(concurrent.futures.Future[Message]):
     def fail(self, error: WindlassError) -> None:
         if self.set_running_or_notify_cancel():
             self.set_exception(error)
+
+
+class Withdrawal:
+    """Lets another thread take a request back, whether it is under way already or will be."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.asked = False
+        self._abandon: Callable[[], Any] | None = None
+
+    def arm(self, abandon: Callable[[], Any]) -> None:
+        """The request is under way, and this is how it is taken back."""
+        with self._lock:
+            self._abandon = abandon
+            asked = self.asked
+        if asked:
+            abandon()
+
+    def ask(self) -> None:
+        with self._lock:
+            self.asked = True
+            abandon = self._abandon
+        if abandon is not None:
+            abandon()
 
 
 class Silence(DeadlineExceeded):
