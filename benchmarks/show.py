@@ -14,12 +14,18 @@ def table(answer: Answer) -> str:
     lines = [columns]
     for row in answer["rows"]:
         if "absent" in row:
-            lines.append([row["case"], row["who"], f"absent: {row['absent']}", "", "", "", "", ""])
+            lines.append([label(row), row["who"], f"absent: {row['absent']}", "", "", "", "", ""])
             continue
         ratio = _ratio(answer, row)
         figures = [_figure(row[key]) for key in ("median", "min", "max")]
-        lines.append([row["case"], row["who"], *figures, str(row["runs"]), _figure(row["cpu_s"]), ratio])
+        cpu = _figure(row["cpu_s"]) if "cpu_s" in row else ""
+        lines.append([label(row), row["who"], *figures, str(row["runs"]), cpu, ratio])
     return f"{answer['name']} ({answer['unit']}, {answer['better']} is better)\n" + aligned(lines)
+
+
+def label(row: dict[str, Any]) -> str:
+    """What rows have in common that may be compared: the case, and the step where there is one."""
+    return " ".join(filter(None, [row["case"], row.get("step")]))
 
 
 def aligned(lines: list[list[str]]) -> str:
@@ -53,7 +59,7 @@ def _best(answer: Answer, case: str) -> float | None:
 
 
 def _ratio(answer: Answer, row: dict[str, Any]) -> str:
-    best = _best(answer, row["case"])
+    best = _best(answer, label(row))
     if best is None or not row["median"] or not best:
         return ""
     ratio = best / row["median"] if answer["better"] == "less" else row["median"] / best
@@ -71,8 +77,9 @@ def plot(answer: Answer, file: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    cases = list(dict.fromkeys(row["case"] for row in answer["rows"]))
-    rows = {case: [r for r in answer["rows"] if r["case"] == case and "absent" not in r] for case in cases}
+    measured = [row for row in answer["rows"] if "absent" not in row]
+    cases = list(dict.fromkeys(label(row) for row in measured))
+    rows = {case: [row for row in measured if label(row) == case] for case in cases}
     height = sum(0.32 * len(rows[case]) + 1.0 for case in cases)
     figure, panels = plt.subplots(len(cases), 1, figsize=(9, height), squeeze=False, layout="constrained")
     for panel, case in zip(panels[:, 0], cases, strict=True):

@@ -99,3 +99,16 @@ def test_stage_large_compares_every_target_with_its_source(tmp_path: Path) -> No
     assert all(row["median"] > 0 and row["cpu_s_per_gib"] >= 0 for row in measured)
     assert {row["case"] for row in measured} == {"2x4MiB", "1x1MiB+xxh3"}
     assert [path.name for path in tmp_path.iterdir()] == ["stage.json"]
+
+
+def test_cycle_measures_each_step(tmp_path: Path) -> None:
+    out = tmp_path / "cycle.json"
+    command = [ROOT / "benchmarks/run", "cycle", "--case", "2x300x200", "--rounds", "1", "--folder", tmp_path]
+    done = subprocess.run([*command, "--json", out], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.read_text())["rows"]
+    steps = {"get offers", "get tasks", "match", "prepare payloads", "whole loop"}
+    assert {(row["who"], row["step"]) for row in rows} == {
+        (who, step) for who in ("windlass", "legacy", "python") for step in steps
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["cycle.json"]
