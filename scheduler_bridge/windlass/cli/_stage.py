@@ -90,10 +90,9 @@ def _print(report: StageReport) -> None:
     ]
     print_table(("TARGET", "STATE", "SIZE", "FILES", "CHECKSUM", "ENGINE"), rows)
     done = sum(end.state == "done" for end in ends)
-    print(
-        f"{done} of {len(ends)} done: {report.files} file{'' if report.files == 1 else 's'}, {bytes_text(report.bytes)} in {report.seconds:.2f} s, "
-        f"{bytes_text(report.rate)}/s"
-    )
+    files = "1 file" if report.files == 1 else f"{report.files} files"
+    speed = f"{bytes_text(report.bytes)} in {report.seconds:.2f} s, {bytes_text(report.rate)}/s"
+    print(f"{done} of {len(ends)} done: {files}, {speed}")
     for end in ends:
         if end.error is not None:
             _print_error(end.error)
