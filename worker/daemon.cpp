@@ -1,0 +1,263 @@
+#include "worker/daemon.hpp"
+
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <optional>
+#include <random>
+
+#include "worker/base/json.hpp"
+#include "worker/daemon_state.hpp"
+#include "worker/limits.hpp"
+
+namespace windlass::worker {
+namespace {
+
+const std::string kSoftware = "windlassd " WINDLASS_VERSION;
+constexpr std::chrono::seconds kPublishPeriod{1};
+
+std::uint64_t fresh_seed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32U | device();
+}
+
+SessionOptions session_options(const Config& config) {
+  SessionOptions options;
+  options.name = config.node.name;
+  options.labels = config.node.labels;
+  options.software = kSoftware;
+  options.pid = static_cast<std::uint64_t>(::getpid());
+  options.beat = config.bridge.beat;
+  options.suspect_after = config.bridge.suspect_after;
+  options.dead_after = config.bridge.dead_after;
+  options.seed = fresh_seed();
+  return options;
+}
+
+Identity identity_of(const Config& config, const std::string& incarnation) {
+  const auto ms = [](std::chrono::milliseconds time) { return static_cast<std::uint64_t>(time.count()); };
+  return {config.node.name,
+          incarnation,
+          kSoftware,
+          ms(config.bridge.beat),
+          ms(config.bridge.suspect_after),
+          ms(config.bridge.dead_after)};
+}
+
+// "host" of "host:port".
+std::string http_host(const std::string& listen) {
+  return listen.substr(0, listen.rfind(':'));
+}
+
+}  // namespace
+
+Daemon::State::State(DaemonOptions given)
+    : options(std::move(given)),
+      config(options.config),
+      notify(options.environment),
+      session(session_options(config), Clock::now()),
+      process_incarnation(session.incarnation()),
+      watcher(metrics) {}
+
+tl::expected<void, std::string> Daemon::State::open() {
+  if (auto opened = open_local(); !opened) return opened;
+  std::vector<std::string> roots = config.stage.roots;
+  if (!config.state.path.empty()) std::filesystem::create_directories(config.state.path);
+  auto staging = Staging::open(config, config.node.name + "-" + process_incarnation);
+  if (!staging) return tl::unexpected("staging cannot begin: " + staging.error());
+  stager = std::move(*staging);
+  auto sampling = Sampler::start(std::move(roots), config.bridge.beat);
+  if (!sampling) return tl::unexpected("the load cannot be sampled: " + sampling.error());
+  sampler = std::move(*sampling);
+  matchers = std::make_unique<Matchers>(config.match.threads);
+  if (auto read = read_offers(); !read) return read;
+  build_requests();
+  health.bridge_configured = !config.bridge.address.empty();
+  metrics.set(Metric::build, {WINDLASS_VERSION}, 1);
+  metrics.set(Metric::start_time,
+              std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
+  if (!config.http.listen.empty()) {
+    auto server = HttpServer::start(config.http.listen, health, [this] { return metrics.text(); });
+    if (!server) return tl::unexpected(server.error());
+    http = std::move(*server);
+  }
+  return {};
+}
+
+// The lock comes first: the socket of a living daemon is left alone.
+tl::expected<void, std::string> Daemon::State::open_local() {
+  const std::string& socket = config.local.socket;
+  if (auto made = Endpoint::make_folder_of(socket, config.security.local_uids); !made) return made;
+  auto taken = LockFile::take(socket + ".lock");
+  if (!taken) return tl::unexpected(taken.error());
+  lock.emplace(std::move(*taken));
+  if (auto bound = endpoint.bind_local(socket, config.security.local_uids); !bound) return bound;
+  if (config.local.listen.empty()) return {};
+  auto bound = endpoint.bind_tcp(config.local.listen);
+  if (!bound) return tl::unexpected(bound.error());
+  tcp_address = std::move(*bound);
+  return {};
+}
+
+void Daemon::State::build_requests() {
+  requests.emplace(identity_of(config, process_incarnation),
+                   Requests::Parts{*matchers, *stager, *this, watcher, [this](Time now) {
+                                     proto::LoadReport answer = report(now);
+                                     const auto sample = sampler->latest();
+                                     answer.sequence = sample->number;
+                                     answer.age_seconds = std::chrono::duration<double>(now - sample->at).count();
+                                     return answer;
+                                   }});
+}
+
+void Daemon::State::take_local(Time now) {
+  for (int i = 0; i < kMessagesPerTurn; ++i) {
+    auto received = endpoint.receive_local();
+    if (!received) return;
+    requests->message({false, std::move(received->route)}, std::move(received->frames), now);
+  }
+}
+
+void Daemon::State::take_bridge(Time now) {
+  for (int i = 0; i < kMessagesPerTurn; ++i) {
+    auto received = endpoint.receive_bridge();
+    if (!received) return;
+    const auto header = proto::decode_header(received->frames[0].view());
+    const bool whole = header && received->frames.size() >= 2;
+    if (!whole) {
+      watcher.dropped("malformed");
+      continue;
+    }
+    const auto type = static_cast<proto::Type>(header->t);
+    const bool answer = type == proto::Type::result || type == proto::Type::error || type == proto::Type::welcome;
+    const std::string body(answer ? received->frames[1].view() : std::string_view{});
+    apply(session.heard(*header, body, now), now);
+    if (!answer && session.is_registered()) requests->message({true, ""}, std::move(received->frames), now);
+  }
+}
+
+void Daemon::State::begin_drain(Time now) {
+  if (draining_since) {
+    // Asked twice: whoever asks does not want to wait.
+    if (!std::exchange(cancelled_all, true)) requests->cancel_all();
+    return;
+  }
+  log_info("draining", {{"running", static_cast<std::uint64_t>(requests->running())}});
+  draining_since = now;
+  health.draining = true;
+  metrics.set(Metric::draining, 1);
+  notify.stopping("draining");
+  requests->drain();
+  apply(session.drain(now), now);
+}
+
+void Daemon::State::take_signals(Time now) {
+  signalfd_siginfo signal{};
+  while (::read(options.signal_fd, &signal, sizeof signal) == static_cast<ssize_t>(sizeof signal)) {
+    if (signal.ssi_signo == SIGHUP) {
+      reload();
+    } else {
+      begin_drain(now);
+    }
+  }
+}
+
+void Daemon::State::publish(Time now) {
+  if (now < publish_due) return;
+  publish_due = now + kPublishPeriod;
+  publish_requests(metrics, *requests, *matchers);
+  publish_stage(metrics, stager->counters(), stager->engine());
+  const auto sample = sampler->latest();
+  if (sample != published) publish_load(metrics, *sample);
+  published = sample;
+}
+
+std::chrono::milliseconds Daemon::State::until_next(Time now) const {
+  Time next = std::min(requests->next_due(now), publish_due);
+  if (!config.bridge.address.empty()) next = std::min(next, session.due());
+  if (notify.watchdog_period().count() > 0) next = std::min(next, now + notify.watchdog_period() / 2);
+  if (draining_since) next = std::min(next, now + std::chrono::milliseconds(50));
+  if (next <= now) return std::chrono::milliseconds(0);
+  return std::chrono::ceil<std::chrono::milliseconds>(next - now);
+}
+
+void Daemon::State::turn(Time now, const Endpoint::Ready& ready) {
+  health.turn(now);
+  notify.feed_watchdog(now);
+  // Control traffic first, so that a flood of clients delays no beat.
+  if (ready.bridge) take_bridge(now);
+  if (!config.bridge.address.empty() && now >= session.due()) apply(session.tick(now), now);
+  if (ready.local) take_local(now);
+  if (ready.fds[0] || ready.fds[1] || now >= requests->next_due(now)) requests->turn(now);
+  if (ready.fds[2]) {
+    stop.clear();
+    begin_drain(now);
+  }
+  if (ready.fds.size() > 3 && ready.fds[3]) take_signals(now);
+  publish(now);
+}
+
+bool Daemon::State::drained(Time now) {
+  if (!draining_since) return false;
+  if (requests->idle() || now - *draining_since > kDrainMax) return true;
+  if (now - *draining_since > kDrainCancel && !std::exchange(cancelled_all, true)) requests->cancel_all();
+  return false;
+}
+
+void Daemon::State::finish(Time now) {
+  requests->say_bye(now);
+  apply(session.bye(now), now);
+  health.serving = false;
+  endpoint.close();
+  const bool idle = requests->idle();
+  log_info("over", {{"idle", idle}});
+  // A disk that hangs would keep the stager's threads, and with them this process, for ever.
+  if (!idle) ::_exit(0);
+}
+
+int Daemon::State::run() {
+  std::vector<int> fds{matchers->fd(), stager->fd(), stop.fd()};
+  if (options.signal_fd >= 0) fds.push_back(options.signal_fd);
+  health.turn(Clock::now());
+  health.serving = true;
+  notify.ready("serving");
+  log_info("serving", {{"socket", config.local.socket}, {"node", config.node.name}, {"engine", stager->engine()}});
+  for (;;) {
+    const Endpoint::Ready ready = endpoint.wait(fds, until_next(Clock::now()));
+    const Time now = Clock::now();
+    turn(now, ready);
+    if (drained(now)) break;
+  }
+  finish(Clock::now());
+  return 0;
+}
+
+Daemon::Daemon(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Daemon::~Daemon() = default;
+std::string Daemon::ready_line() const {
+  const auto address = [](const std::string& text) { return text.empty() ? "null" : json_string(text); };
+  const std::string http =
+      state_->http ? "http://" + http_host(state_->config.http.listen) + ":" + std::to_string(state_->http->port())
+                   : "";
+  return "{\"ready\": true, \"pid\": " + std::to_string(::getpid()) +
+         ", \"socket\": " + json_string(state_->config.local.socket) + ", \"tcp\": " + address(state_->tcp_address) +
+         ", \"http\": " + address(http) + ", \"name\": " + json_string(state_->config.node.name) +
+         ", \"incarnation\": " + json_string(state_->process_incarnation) + "}";
+}
+
+int Daemon::run() {
+  return state_->run();
+}
+void Daemon::stop() {
+  state_->stop.ring();
+}
+
+tl::expected<std::unique_ptr<Daemon>, std::string> Daemon::start(DaemonOptions options) {
+  auto state = std::make_unique<State>(std::move(options));
+  if (auto opened = state->open(); !opened) return tl::unexpected(opened.error());
+  return std::unique_ptr<Daemon>(new Daemon(std::move(state)));
+}
+
+}  // namespace windlass::worker

@@ -1,0 +1,141 @@
+// The daemon towards the bridge: what its session wishes, and what a report tells.
+#include <algorithm>
+#include <utility>
+
+#include "proto/codec.hpp"
+#include "worker/base/config_load.hpp"
+#include "worker/daemon_state.hpp"
+#include "worker/offers.hpp"
+
+namespace windlass::worker {
+namespace {
+
+constexpr std::chrono::seconds kSampleStale{5};
+
+}  // namespace
+
+tl::expected<void, std::string> Daemon::State::read_offers() {
+  const auto sample = sampler->latest();
+  auto read = load_offers(config, sample->report.cores, sample->report.memory_total_bytes);
+  if (!read) return tl::unexpected(read.error());
+  if (*read == offers) return {};
+  offers = std::move(*read);
+  ++offers_version;
+  session.offers_changed();
+  return {};
+}
+
+proto::LoadReport Daemon::State::report(Time now) const {
+  const auto sample = sampler->latest();
+  proto::LoadReport load = sample->report;
+  load.incarnation = config.bridge.address.empty() ? process_incarnation : session.incarnation();
+  const StageCounters counters = stager->counters();
+  load.queue_match = matchers->queued();
+  load.queue_stage = counters.queued;
+  load.queue_oldest_seconds = static_cast<double>(counters.oldest_queued_ms) / 1000;
+  if (const auto oldest = matchers->oldest()) {
+    load.queue_oldest_seconds =
+        std::max(load.queue_oldest_seconds, std::chrono::duration<double>(now - *oldest).count());
+  }
+  load.bytes_in_flight = counters.bytes_in_flight;
+  load.engine = stager->engine();
+  load.draining = draining_since.has_value();
+  if (now - sample->at > kSampleStale + config.bridge.beat)
+    load.degraded.emplace_back("load: the latest sample is old");
+  load.labels = config.node.labels;
+  return load;
+}
+
+Sent Daemon::State::send(const Peer& peer, const proto::Header& header, const Frames& frames) {
+  const std::string head = proto::encode(header);
+  if (!peer.bridge) return endpoint.send_local(peer.route, head, frames);
+  return session.is_registered() ? endpoint.send_bridge(head, frames) : Sent::gone;
+}
+
+void Daemon::State::send_to_bridge(proto::Type type, const proto::RequestId& id, std::string body) {
+  proto::Header header;
+  header.t = static_cast<std::uint32_t>(type);
+  header.id = id;
+  endpoint.send_bridge(proto::encode(header), {Frame(std::move(body))});
+}
+
+void Daemon::State::apply(const Actions& actions, Time now) {
+  for (const Action& action : actions) {
+    std::visit([&](const auto& wish) { apply_one(wish, now); }, action);
+  }
+}
+
+void Daemon::State::apply_one(const Dial& dial, Time) {
+  health.bridge_connected = false;
+  metrics.set(Metric::bridge_connected, 0);
+  const auto dialled = endpoint.dial(config.bridge.address, config.node.name + "/" + dial.incarnation);
+  if (!dialled) log_error("bridge cannot be dialled", {{"why", dialled.error()}});
+}
+
+void Daemon::State::apply_one(const HangUp&, Time) {
+  endpoint.hang_up();
+  health.bridge_connected = false;
+  metrics.set(Metric::bridge_connected, 0);
+}
+
+void Daemon::State::apply_one(const SendHello& hello, Time) {
+  send_to_bridge(proto::Type::hello, hello.id, proto::encode(hello.hello));
+}
+
+void Daemon::State::apply_one(const SendLoad& load, Time now) {
+  proto::Load body;
+  body.load = report(now);
+  body.load.sequence = load.sequence;
+  body.offers_version = offers_version;
+  if (load.with_offers) body.offers = offers;
+  send_to_bridge(proto::Type::load, load.id, proto::encode(body));
+}
+
+void Daemon::State::apply_one(const SendDrain& drain, Time) {
+  send_to_bridge(proto::Type::drain, drain.id, proto::encode(proto::Empty{}));
+}
+
+void Daemon::State::apply_one(const SendBye& bye, Time) {
+  send_to_bridge(proto::Type::bye, bye.id, proto::encode(proto::Empty{}));
+}
+
+void Daemon::State::apply_one(const Registered&, Time) {
+  health.bridge_connected = true;
+  metrics.set(Metric::bridge_connected, 1);
+  metrics.add(Metric::bridge_registrations);
+  log_info("registered with the bridge", {{"bridge", config.bridge.address}, {"incarnation", session.incarnation()}});
+}
+
+void Daemon::State::apply_one(const Silent& silent, Time) {
+  log_warn(silent.silent ? "bridge is silent" : "bridge speaks again", {{"bridge", config.bridge.address}});
+}
+
+void Daemon::State::apply_one(const Lost& lost, Time now) {
+  if (lost.by_silence) metrics.add(Metric::bridge_silences);
+  if (const auto unsaid = losses.pass(lost.why, now)) {
+    log_warn("bridge is lost", {{"bridge", config.bridge.address}, {"why", lost.why}, {"unsaid", *unsaid}});
+  }
+}
+
+void Daemon::State::reload() {
+  notify.reloading();
+  auto fresh = options.reload ? options.reload() : tl::expected<Config, std::vector<std::string>>(config);
+  bool done = fresh.has_value();
+  if (!done) {
+    for (const std::string& error : fresh.error()) log_error("configuration is not taken", {{"why", error}});
+  } else {
+    const LiveChange change = apply_live(config, *fresh);
+    for (const std::string& key : change.applied) log_info("setting changed", {{"key", key}});
+    for (const std::string& key : change.needs_restart) log_warn("setting needs a restart", {{"key", key}});
+    log_configure(config.log);
+    session.labels_changed(config.node.labels);
+    if (auto read = read_offers(); !read) {
+      log_error("offers are not taken", {{"why", read.error()}});
+      done = false;
+    }
+  }
+  metrics.add(Metric::config_reloads, {done ? "done" : "failed"});
+  notify.ready("serving");
+}
+
+}  // namespace windlass::worker

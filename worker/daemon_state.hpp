@@ -1,0 +1,89 @@
+// The state of the daemon, known to daemon.cpp and daemon_session.cpp alone.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "worker/base/http.hpp"
+#include "worker/base/log.hpp"
+#include "worker/base/notify.hpp"
+#include "worker/daemon.hpp"
+#include "worker/daemon_watch.hpp"
+#include "worker/endpoint.hpp"
+#include "worker/event.hpp"
+#include "worker/lock_file.hpp"
+#include "worker/matchers.hpp"
+#include "worker/requests.hpp"
+#include "worker/sampler.hpp"
+#include "worker/session.hpp"
+#include "worker/staging.hpp"
+
+namespace windlass::worker {
+
+// Parts in the order in which they are built; each may use those above it.
+struct Daemon::State final : Outbox {
+  explicit State(DaemonOptions given);
+
+  tl::expected<void, std::string> open();
+  tl::expected<void, std::string> open_local();
+  void build_requests();
+
+  // The loop.
+  int run();
+  std::chrono::milliseconds until_next(Time now) const;
+  void turn(Time now, const Endpoint::Ready& ready);
+  void take_local(Time now);
+  void take_bridge(Time now);
+  void take_signals(Time now);
+  void publish(Time now);
+  bool drained(Time now);
+
+  // The session's wishes.
+  void apply(const Actions& actions, Time now);
+  void apply_one(const Dial& dial, Time now);
+  void apply_one(const HangUp& hang_up, Time now);
+  void apply_one(const SendHello& hello, Time now);
+  void apply_one(const SendLoad& load, Time now);
+  void apply_one(const SendDrain& drain, Time now);
+  void apply_one(const SendBye& bye, Time now);
+  void apply_one(const Registered& registered, Time now);
+  void apply_one(const Silent& silent, Time now);
+  void apply_one(const Lost& lost, Time now);
+  void send_to_bridge(proto::Type type, const proto::RequestId& id, std::string body);
+
+  Sent send(const Peer& peer, const proto::Header& header, const Frames& frames) override;
+  proto::LoadReport report(Time now) const;
+  tl::expected<void, std::string> read_offers();
+  void reload();
+  void begin_drain(Time now);
+  void finish(Time now);
+
+  DaemonOptions options;
+  Config config;
+  Metrics metrics;
+  Health health;
+  Notify notify;
+  LogLimit losses;
+  std::optional<LockFile> lock;
+  Event stop;
+  Session session;
+  const std::string process_incarnation;
+  MetricsWatcher watcher;
+  std::unique_ptr<Sampler> sampler;
+  std::unique_ptr<Matchers> matchers;
+  std::unique_ptr<Staging> stager;
+  Endpoint endpoint;
+  std::optional<Requests> requests;
+  std::unique_ptr<HttpServer> http;
+  std::string tcp_address;
+  std::vector<std::string> offers;
+  std::uint64_t offers_version = 0;
+  std::shared_ptr<const Sample> published;
+  Time publish_due{};
+  std::optional<Time> draining_since;
+  bool cancelled_all = false;
+};
+
+}  // namespace windlass::worker

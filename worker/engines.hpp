@@ -1,0 +1,68 @@
+// The seam between the daemon's control thread and the engines. Real ones: matchers.hpp, staging.hpp; the tests have
+// fakes. All calls come from the control thread and none of them blocks.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "worker/answer.hpp"
+
+namespace windlass::worker {
+
+// One MATCH on its way. The control thread fills it, one matcher works on it, and the control thread takes it back.
+struct MatchTask {
+  enum class State : std::uint8_t { queued, running, cancelled };
+  proto::RequestId id;
+  Frames frames;  // body and columns
+  std::optional<Time> deadline;
+  std::atomic<State> state{State::queued};
+  Answer answer;  // once ended
+  bool ended = false;
+  Time received{};
+  double seconds = 0;  // of the engine alone
+  std::uint64_t tasks = 0;
+  std::uint64_t placed = 0;
+};
+
+class MatchEngine {
+ public:
+  virtual ~MatchEngine() = default;
+  // Takes the task, and has ended it on return where it was small; false where the queue is full.
+  virtual bool start(const std::shared_ptr<MatchTask>& task) = 0;
+  // The tasks that ended since the last call, cancelled ones too.
+  virtual std::vector<std::shared_ptr<MatchTask>> take_ended() = 0;
+  [[nodiscard]] virtual std::size_t queued() const = 0;
+  // When the one that waits longest was received.
+  [[nodiscard]] virtual std::optional<Time> oldest() const = 0;
+};
+
+struct StageCounters {
+  std::uint64_t bytes_in_flight = 0, queued = 0, running = 0, oldest_queued_ms = 0;
+  std::uint64_t bytes_total = 0, files_total = 0;
+  std::uint64_t done = 0, failed = 0, cancelled = 0, expired = 0;
+  std::uint64_t fallbacks = 0, retries = 0, resumed_bytes = 0, set_aside = 0;
+};
+
+class StageEngine {
+ public:
+  virtual ~StageEngine() = default;
+  // `body` is that of a STAGE; `tag` names the call from now on. Accepted whole or refused.
+  virtual tl::expected<void, proto::Error> submit(std::uint64_t tag, std::string_view body,
+                                                  const std::string& client) = 0;
+  // The tag of a call that has ended, once each.
+  virtual std::optional<std::uint64_t> next_ended() = 0;
+  virtual proto::Progress progress(std::uint64_t tag) = 0;
+  virtual bool cancel(std::uint64_t tag) = 0;  // false: it had ended
+  // After its end: the body of the RESULT. The tag is free then.
+  virtual std::string take_report(std::uint64_t tag) = 0;
+  virtual StageCounters counters() = 0;
+  virtual std::string engine() = 0;  // uring, threads
+};
+
+}  // namespace windlass::worker

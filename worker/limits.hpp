@@ -1,0 +1,40 @@
+// The daemon's own limits; those of the wire stand in proto/limits.hpp.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace windlass::worker {
+
+inline constexpr std::size_t kPeersMax = 65'536;  // clients that have said HELLO
+inline constexpr std::chrono::minutes kPeerIdleMax{
+    10};                                             // without a word and without work: forgotten, may say HELLO again
+inline constexpr std::size_t kAskersMax = 16;        // of one request
+inline constexpr std::size_t kMatchQueueMax = 1024;  // requests waiting for a matcher
+inline constexpr std::size_t kMatchQueueBytesMax = std::size_t{1} << 30U;
+inline constexpr std::size_t kStagesMax = 10'000;   // STAGE requests that run at once
+inline constexpr std::size_t kAnswersMax = 10'000;  // kept for those who ask again
+inline constexpr std::size_t kAnswersBytesMax = std::size_t{64} << 20U;
+inline constexpr std::chrono::seconds kAnswerKeep{60};
+inline constexpr std::size_t kTombstonesMax = 10'000;  // ids cancelled before their request came
+inline constexpr std::size_t kUnsentMax = 1000;        // answers that wait for a peer whose queue is full
+inline constexpr std::size_t kUnsentBytesMax = std::size_t{256} << 20U;
+inline constexpr std::chrono::seconds kUnsentKeep{30};
+inline constexpr std::chrono::milliseconds kUnsentRetry{20};
+inline constexpr int kSocketQueueMax = 1000;  // messages per peer within ZeroMQ, each way
+inline constexpr int kMessagesPerTurn = 64;   // read from one socket before the others have their turn
+inline constexpr std::chrono::milliseconds kProgressPeriod{100};
+inline constexpr std::chrono::seconds kProgressProbe{5};  // said again though nothing changed: finds out who is gone
+inline constexpr std::chrono::seconds kClientGone{30};    // then its transfers are cancelled
+inline constexpr std::chrono::seconds kDrainCancel{6};    // after SIGTERM: what still runs is cancelled
+inline constexpr std::chrono::seconds kDrainMax{9};       // then the process ends all the same
+
+// A MATCH within these is answered by the control thread itself: a hop to another thread would cost more.
+inline constexpr std::size_t kInlineBytesMax = 16 * 1024;
+inline constexpr std::size_t kInlinePairsMax = 4096;  // tasks x offers
+
+static_assert(kDrainCancel < kDrainMax);
+static_assert(kDrainMax < std::chrono::seconds{10}, "SIGTERM ends within 10 s");
+static_assert(kProgressProbe < kClientGone);
+
+}  // namespace windlass::worker

@@ -1,0 +1,56 @@
+// windlassd: reads its configuration, serves until a signal, and drains.
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <variant>
+
+#include "worker/base/command_line.hpp"
+#include "worker/base/log.hpp"
+#include "worker/daemon.hpp"
+
+extern char** environ;
+
+namespace {
+
+using namespace windlass::worker;
+
+// Blocked before any thread begins, so that all of them leave the signals to the control thread.
+int open_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int serve(const Start& start) {
+  log_configure(start.loaded.config.log);
+  DaemonOptions options;
+  options.config = start.loaded.config;
+  options.signal_fd = open_signals();
+  options.environment = start.sources.environment;
+  options.reload = [sources = start.sources]() -> tl::expected<Config, std::vector<std::string>> {
+    auto loaded = load_config(sources);
+    if (!loaded) return tl::unexpected(loaded.error());
+    return loaded->config;
+  };
+  auto daemon = Daemon::start(std::move(options));
+  if (!daemon) {
+    log_error("windlassd cannot begin", {{"why", daemon.error()}});
+    return 1;
+  }
+  std::printf("%s\n", (*daemon)->ready_line().c_str());
+  std::fflush(stdout);
+  return (*daemon)->run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto wish = read_command_line(argc, argv, environ);
+  if (const auto* exit = std::get_if<Exit>(&wish)) return exit->code;
+  return serve(std::get<Start>(wish));
+}

@@ -1,0 +1,178 @@
+#include "worker/match_run.hpp"
+
+#include <chrono>
+#include <cstring>
+#include <new>
+
+#include "worker/abi_error.hpp"
+#include "worker/limits.hpp"
+
+namespace windlass::worker {
+namespace {
+
+constexpr const char* kEngines[] = {"scalar", "avx2", "avx512", "neon"};
+
+// The columns of a request as the engine wants them: aligned. What lies askew in its frame is copied.
+class Columns {
+ public:
+  Columns(const std::vector<proto::ColumnSpec>& specs, const Frames& frames) {
+    columns_.reserve(specs.size());
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      windlass_column column{};
+      column.data = aligned(frames[i + 1], proto::bytes_of(specs[i].type));
+      column.count = specs[i].count;
+      column.type = static_cast<std::uint32_t>(specs[i].type);
+      columns_.push_back(column);
+    }
+  }
+
+  template <class Number>
+  [[nodiscard]] const Number* at(proto::Column column) const {
+    return column ? static_cast<const Number*>(columns_[*column].data) : nullptr;
+  }
+  [[nodiscard]] const std::vector<windlass_column>& all() const { return columns_; }
+
+ private:
+  const void* aligned(const Frame& frame, std::size_t to) {
+    const void* data = frame.view().data();
+    if (frame.size() == 0) return &nothing_;
+    if (reinterpret_cast<std::uintptr_t>(data) % to == 0) return data;
+    auto& copy = copies_.emplace_back(std::make_unique<std::uint64_t[]>((frame.size() + 7) / 8));
+    std::memcpy(copy.get(), data, frame.size());
+    return copy.get();
+  }
+
+  std::uint64_t nothing_ = 0;
+  std::vector<windlass_column> columns_;
+  std::vector<std::unique_ptr<std::uint64_t[]>> copies_;
+};
+
+static_assert(static_cast<int>(proto::ColumnType::i4) == WINDLASS_I32 &&
+              static_cast<int>(proto::ColumnType::u8) == WINDLASS_U64);
+static_assert(static_cast<int>(proto::Policy::cost) == WINDLASS_COST &&
+              static_cast<int>(proto::Mode::packing) == WINDLASS_PACKING);
+static_assert(static_cast<int>(proto::Ties::swap_remove) == WINDLASS_SWAP_REMOVE);
+
+std::vector<const std::int64_t*> pointers(const std::vector<proto::Column>& wanted, const Columns& columns) {
+  std::vector<const std::int64_t*> amounts;
+  amounts.reserve(wanted.size());
+  for (const proto::Column column : wanted) amounts.push_back(columns.at<std::int64_t>(column));
+  return amounts;
+}
+
+// Adds columns that live as long as the engine's result.
+class ResultColumns {
+ public:
+  ResultColumns(std::shared_ptr<const void> owner, Frames& frames, proto::MatchResult& result)
+      : owner_(std::move(owner)), frames_(frames), result_(result) {}
+
+  template <class Number>
+  proto::Column add(proto::ColumnType type, const Number* data, std::uint64_t count) {
+    if (data == nullptr) return std::nullopt;
+    const auto number = static_cast<std::uint32_t>(result_.columns.size());
+    result_.columns.push_back({type, count});
+    frames_.emplace_back(owner_, std::string_view(reinterpret_cast<const char*>(data), count * sizeof(Number)));
+    return number;
+  }
+
+ private:
+  std::shared_ptr<const void> owner_;
+  Frames& frames_;
+  proto::MatchResult& result_;
+};
+
+Answer result_of(windlass_match_result* raw, MatchTask& task) {
+  const std::shared_ptr<const void> owner(raw, [](windlass_match_result* result) { windlass_match_free(result); });
+  windlass_match_view view{};
+  view.size = sizeof view;
+  windlass_match_view_of(raw, &view);
+  proto::MatchResult result;
+  result.placed = view.placed;
+  result.engine = view.engine < std::size(kEngines) ? kEngines[view.engine] : "other";
+  Frames frames(1);
+  ResultColumns columns(owner, frames, result);
+  using proto::ColumnType;
+  result.offer_index = columns.add(ColumnType::i4, view.offer_index, view.tasks);
+  result.order = columns.add(ColumnType::i4, view.order, view.tasks);
+  result.score_high = columns.add(ColumnType::i8, view.score_high, view.tasks);
+  result.score_low = columns.add(ColumnType::u8, view.score_low, view.tasks);
+  result.price_added = columns.add(ColumnType::i8, view.price_added, view.tasks);
+  if (view.device_begin != nullptr) {
+    const auto devices = static_cast<std::uint64_t>(view.device_begin[view.tasks]);
+    result.device_begin = columns.add(ColumnType::i8, view.device_begin, view.tasks + 1);
+    result.device_dimension = columns.add(ColumnType::i4, view.device_dimension, devices);
+    result.device_index = columns.add(ColumnType::i4, view.device_index, devices);
+  }
+  frames[0] = Frame(proto::encode(result));
+  task.placed = view.placed;
+  return {proto::Type::result, proto::Code::ok, std::move(frames)};
+}
+
+Answer match(const proto::Match& body, MatchTask& task) {
+  const Columns columns(body.columns, task.frames);
+  const auto task_amounts = pointers(body.task_amounts, columns);
+  const auto offer_amounts = pointers(body.offer_amounts, columns);
+  windlass_match_request request{};
+  request.size = sizeof request;
+  request.mode = static_cast<std::uint32_t>(body.mode);
+  request.policy = static_cast<std::uint32_t>(body.policy);
+  request.ties = static_cast<std::uint32_t>(body.ties);
+  request.normalize = body.normalize ? 1 : 0;
+  request.dimensions = body.dimensions;
+  request.has_max_score = body.max_score ? 1 : 0;
+  request.max_score = body.max_score.value_or(0.0);
+  request.max_price = body.max_price;
+  request.tasks = body.tasks;
+  request.offers = body.offers;
+  request.task_amounts = task_amounts.data();
+  request.offer_amounts = offer_amounts.data();
+  request.weights = body.weights.empty() ? nullptr : body.weights.data();
+  request.scale = body.scale.empty() ? nullptr : body.scale.data();
+  request.priority = columns.at<std::int32_t>(body.priority);
+  request.price = columns.at<std::int64_t>(body.price);
+  request.constraints = body.constraints.empty() ? nullptr : body.constraints.data();
+  request.constraints_bytes = body.constraints.size();
+  request.columns = columns.all().data();
+  request.columns_count = columns.all().size();
+  windlass_error error = empty_error();
+  windlass_match_result* result = nullptr;
+  const windlass_code code = windlass_match(&request, &result, &error);
+  return code == WINDLASS_OK ? result_of(result, task) : error_answer(wire_error(code, error));
+}
+
+}  // namespace
+
+void run_match(MatchTask& task) {
+  const Time began = Clock::now();
+  if (task.deadline && began >= *task.deadline) {
+    task.answer = error_answer(proto::Code::deadline_exceeded, "the deadline was over before a matcher was free", true);
+    return;
+  }
+  const auto body = proto::decode<proto::Match>(task.frames[0].view());
+  if (!body) {
+    task.answer = error_answer(proto::Code::invalid_argument, "MATCH: " + body.error().message);
+    return;
+  }
+  std::vector<std::size_t> sizes;
+  for (std::size_t i = 1; i < task.frames.size(); ++i) sizes.push_back(task.frames[i].size());
+  if (const auto fault = proto::check_columns(body->columns, sizes)) {
+    task.answer = error_answer(proto::Code::invalid_argument, "MATCH: " + fault->message);
+    return;
+  }
+  task.tasks = body->tasks;
+  try {
+    task.answer = match(*body, task);
+  } catch (const std::bad_alloc&) {
+    task.answer = error_answer(proto::Code::resource_exhausted, "there is not enough memory for this match", true);
+  }
+  task.seconds = std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+bool is_small_match(const MatchTask& task) {
+  if (bytes_of(task.frames) > kInlineBytesMax) return false;
+  // A few bytes may stand for many rows: nil columns cost nothing on the wire.
+  const auto body = proto::decode<proto::Match>(task.frames[0].view());
+  return !body || body->tasks * body->offers <= kInlinePairsMax;
+}
+
+}  // namespace windlass::worker

@@ -1,0 +1,14 @@
+// From the frames of a MATCH to the frames of its answer, through the C interface of the matcher. Any thread; no state.
+#pragma once
+
+#include "worker/engines.hpp"
+
+namespace windlass::worker {
+
+// Fills the task's answer and its numbers.
+void run_match(MatchTask& task);
+
+// Whether the request is small enough to be run by the control thread.
+[[nodiscard]] bool is_small_match(const MatchTask& task);
+
+}  // namespace windlass::worker

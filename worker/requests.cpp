@@ -1,0 +1,186 @@
+// The gate and the dispatch; requests_work.cpp is what runs.
+#include "worker/requests.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "worker/limits.hpp"
+
+namespace windlass::worker {
+
+using proto::Code;
+using proto::Type;
+
+Requests::Requests(Identity identity, Parts parts)
+    : identity_(std::move(identity)), parts_(std::move(parts)), unsent_(parts_.outbox) {}
+
+Sent Requests::send(const Peer& peer, Type type, const proto::RequestId& id, const Frames& frames, Time now) {
+  proto::Header header;
+  header.t = static_cast<std::uint32_t>(type);
+  header.id = id;
+  if (type == Type::progress) return parts_.outbox.send(peer, header, frames);
+  return unsent_.send(peer, header, frames, now);
+}
+
+void Requests::reply(const Peer& peer, const proto::Header& header, const Answer& answer, Time now) {
+  send(peer, answer.type, header.id, answer.frames, now);
+  parts_.watcher.answered(static_cast<Type>(header.t), answer.code, 0);
+}
+
+void Requests::message(const Peer& peer, Frames frames, Time now) {
+  parts_.watcher.received(peer.bridge);
+  if (frames.empty()) return parts_.watcher.dropped("malformed");
+  const auto header = proto::decode_header(frames[0].view());
+  if (!header) {
+    const auto id = proto::id_of(frames[0].view());
+    if (!id) return parts_.watcher.dropped("malformed");
+    proto::Header named;
+    named.id = *id;
+    return reply(peer, named, error_answer(Code::invalid_argument, "header: " + header.error().message), now);
+  }
+  const auto type = static_cast<Type>(header->t);
+  // An answer is never answered: two that misunderstand each other would never end.
+  if (type == Type::result || type == Type::error || type == Type::welcome) return parts_.watcher.dropped("unasked");
+  if (frames.size() < 2 || frames.size() > proto::kFramesMax) {
+    const std::string wanted =
+        "a message is a header, a body and at most " + std::to_string(proto::kColumnsMax) + " columns";
+    return reply(peer, *header, error_answer(Code::invalid_argument, wanted), now);
+  }
+  const bool welcome = peer.bridge || peers_.heard(peer.route, now);
+  if (!welcome && type != Type::hello && type != Type::cancel && type != Type::bye) {
+    return reply(peer, *header, error_answer(Code::failed_precondition, "say HELLO first", true), now);
+  }
+  frames.erase(frames.begin());
+  serve(peer, *header, std::move(frames), now);
+}
+
+void Requests::serve(const Peer& peer, const proto::Header& header, Frames frames, Time now) {
+  if (header.v < proto::kVersionLowest || header.v > proto::kVersionHighest) {
+    const std::string said = "version " + std::to_string(header.v) + " of the protocol is not spoken here, only " +
+                             std::to_string(proto::kVersionLowest) + " to " + std::to_string(proto::kVersionHighest);
+    return reply(peer, header, error_answer(Code::failed_precondition, said), now);
+  }
+  const auto type = static_cast<Type>(header.t);
+  switch (type) {
+    case Type::hello:
+      if (peer.bridge) break;
+      return hello(peer, header, frames, now);
+    case Type::load:
+      if (peer.bridge) break;
+      return reply(peer, header, answer_of(Type::result, proto::LoadAnswer{parts_.load(now)}), now);
+    case Type::match:
+      if (peer.bridge) break;
+      return begin(peer, header, std::move(frames), now);
+    case Type::stage:
+      return begin(peer, header, std::move(frames), now);
+    case Type::progress:
+      return ask_progress(peer, header, now);
+    case Type::cancel:
+      return cancel(peer, header, frames, now);
+    case Type::bye:
+      return bye(peer);
+    default:
+      break;
+  }
+  parts_.watcher.refused("not_served");
+  const std::string said = "messages of type " + std::to_string(header.t) + " are not served here";
+  reply(peer, header, error_answer(Code::unimplemented, said), now);
+}
+
+void Requests::hello(const Peer& peer, const proto::Header& header, const Frames& frames, Time now) {
+  const auto body = proto::decode<proto::Hello>(frames[0].view());
+  if (!body) return reply(peer, header, error_answer(Code::invalid_argument, "HELLO: " + body.error().message), now);
+  if (body->role != proto::Role::client) {
+    return reply(peer, header, error_answer(Code::invalid_argument, "windlassd serves clients: role is to be client"),
+                 now);
+  }
+  if (body->version_highest < proto::kVersionLowest || body->version_lowest > proto::kVersionHighest) {
+    const std::string said = "no common version of the protocol: the client speaks " +
+                             std::to_string(body->version_lowest) + " to " + std::to_string(body->version_highest) +
+                             ", windlassd " + std::to_string(proto::kVersionLowest) + " to " +
+                             std::to_string(proto::kVersionHighest);
+    return reply(peer, header, error_answer(Code::failed_precondition, said), now);
+  }
+  if (!peers_.welcome(peer.route, now)) {
+    parts_.watcher.refused("queue_full");
+    const std::string said = "windlassd serves " + std::to_string(kPeersMax) + " clients at most";
+    return reply(peer, header, error_answer(Code::resource_exhausted, said, true, 1000), now);
+  }
+  proto::Welcome welcome;
+  welcome.version = std::min(body->version_highest, proto::kVersionHighest);
+  welcome.features = {"match", "stage", "load"};
+  welcome.software = identity_.software;
+  welcome.name = identity_.name;
+  welcome.incarnation = identity_.incarnation;
+  welcome.beat_ms = identity_.beat_ms;
+  welcome.suspect_ms = identity_.suspect_ms;
+  welcome.dead_ms = identity_.dead_ms;
+  reply(peer, header, answer_of(Type::welcome, welcome), now);
+}
+
+void Requests::begin(const Peer& peer, const proto::Header& header, Frames frames, Time now) {
+  if (const Answer* kept = journal_.find(header.id)) return reply(peer, header, *kept, now);
+  if (const auto found = running_.find(header.id); found != running_.end()) return attach(found->second, peer);
+  if (journal_.unbury(header.id)) {
+    return reply(peer, header, error_answer(Code::cancelled, "the request was cancelled before it came"), now);
+  }
+  if (draining_) {
+    parts_.watcher.refused("draining");
+    return reply(peer, header,
+                 error_answer(Code::unavailable, "windlassd is shutting down and takes no new work", true), now);
+  }
+  if (header.dl && *header.dl == 0) {
+    return reply(peer, header, error_answer(Code::deadline_exceeded, "the deadline was over on arrival", true), now);
+  }
+  if (header.t == static_cast<std::uint32_t>(Type::match)) return begin_match(peer, header, std::move(frames), now);
+  begin_stage(peer, header, frames, now);
+}
+
+void Requests::attach(Running& running, const Peer& peer) {
+  for (Asker& asker : running.askers) {
+    if (asker.peer != peer) continue;
+    asker.gone_since.reset();
+    return;
+  }
+  if (running.askers.size() < kAskersMax) running.askers.push_back({peer, std::nullopt});
+}
+
+void Requests::ask_progress(const Peer& peer, const proto::Header& header, Time now) {
+  if (const Answer* kept = journal_.find(header.id)) return reply(peer, header, *kept, now);
+  const auto found = running_.find(header.id);
+  if (found == running_.end()) {
+    return reply(peer, header, error_answer(Code::not_found, "no request of this id is known here"), now);
+  }
+  attach(found->second, peer);
+  proto::Progress progress;
+  if (found->second.type == Type::stage) progress = parts_.stager.progress(found->second.tag);
+  reply(peer, header, answer_of(Type::progress, progress), now);
+}
+
+void Requests::cancel(const Peer& peer, const proto::Header& header, const Frames& frames, Time now) {
+  const auto body = proto::decode<proto::Cancel>(frames[0].view());
+  if (!body) return reply(peer, header, error_answer(Code::invalid_argument, "CANCEL: " + body.error().message), now);
+  proto::CancelResult result;
+  const auto found = running_.find(body->request);
+  if (found != running_.end()) {
+    result.cancelled = cancel_running(found, now);
+  } else if (journal_.find(body->request) == nullptr) {
+    journal_.bury(body->request, now);
+    result.cancelled = true;
+  }
+  reply(peer, header, answer_of(Type::result, result), now);
+}
+
+void Requests::bye(const Peer& peer) {
+  if (peer.bridge) return;
+  peers_.forget(peer.route);
+  // Closing cancels what nobody else waits for. finish() is not called here: nobody is left to hear it.
+  for (auto it = running_.begin(); it != running_.end();) {
+    const auto at = it++;
+    Running& running = at->second;
+    const auto left = std::erase_if(running.askers, [&](const Asker& asker) { return asker.peer == peer; });
+    if (left > 0 && running.askers.empty() && !running.detach) cancel_running(at, running.received);
+  }
+}
+
+}  // namespace windlass::worker

@@ -1,0 +1,119 @@
+// What windlassd does with the messages of its askers, local clients and the bridge alike: the HELLO gate, MATCH,
+// STAGE, PROGRESS, CANCEL, LOAD, and that the same id gets the same answer. No socket, no clock, no thread of its own:
+// messages, engines and the time are handed in, answers go to an Outbox. Control thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "worker/engines.hpp"
+#include "worker/journal.hpp"
+#include "worker/peers.hpp"
+#include "worker/unsent.hpp"
+
+namespace windlass::worker {
+
+// Who we are, for WELCOME.
+struct Identity {
+  std::string name;
+  std::string incarnation;
+  std::string software;
+  std::uint64_t beat_ms = 1000;
+  std::uint64_t suspect_ms = 3000;
+  std::uint64_t dead_ms = 10000;
+};
+
+// What others want to know of the traffic; for metrics. Every call may be left as it is.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  virtual void received(bool /*from_bridge*/) {}
+  virtual void dropped(const char* /*reason*/) {}
+  virtual void refused(const char* /*reason*/) {}
+  virtual void answered(proto::Type /*request*/, proto::Code /*code*/, double /*seconds*/) {}
+  virtual void matched(const MatchTask& /*task*/) {}
+};
+
+class Requests {
+ public:
+  struct Parts {
+    MatchEngine& matchers;
+    StageEngine& stager;
+    Outbox& outbox;
+    Watcher& watcher;
+    std::function<proto::LoadReport(Time)> load;  // the latest, with its age
+  };
+  Requests(Identity identity, Parts parts);
+
+  // One whole message. From the bridge only requests are to be handed in here.
+  void message(const Peer& peer, Frames frames, Time now);
+  // Takes what engines have ended, tells of progress, forgets what is old. To be called at next_due() or before, and
+  // whenever an engine rings.
+  void turn(Time now);
+  [[nodiscard]] Time next_due(Time now) const;
+
+  // From now on new work is refused UNAVAILABLE.
+  void drain() { draining_ = true; }
+  void cancel_all();
+  // Nothing runs and nothing waits to be sent.
+  [[nodiscard]] bool idle() const { return running_.empty() && unsent_.empty(); }
+  // BYE to every client.
+  void say_bye(Time now);
+
+  [[nodiscard]] std::size_t clients() const { return peers_.size(); }
+  [[nodiscard]] std::size_t answers_kept() const { return journal_.size(); }
+  [[nodiscard]] std::size_t running() const { return running_.size(); }
+
+ private:
+  struct Asker {
+    Peer peer;
+    std::optional<Time> gone_since;
+  };
+  struct Running {
+    proto::Type type{};
+    std::vector<Asker> askers;
+    Time received{};
+    std::shared_ptr<MatchTask> task;  // of a MATCH
+    std::uint64_t tag = 0;            // of a STAGE
+    bool detach = false;
+    proto::Progress told;
+    Time told_at{};
+  };
+  using Table = std::unordered_map<proto::RequestId, Running, proto::RequestIdHash>;
+
+  void serve(const Peer& peer, const proto::Header& header, Frames frames, Time now);
+  void hello(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
+  void begin(const Peer& peer, const proto::Header& header, Frames frames, Time now);
+  void begin_match(const Peer& peer, const proto::Header& header, Frames frames, Time now);
+  void begin_stage(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
+  void ask_progress(const Peer& peer, const proto::Header& header, Time now);
+  void cancel(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
+  void bye(const Peer& peer);
+
+  bool cancel_running(Table::iterator found, Time now);
+  void attach(Running& running, const Peer& peer);
+  void finish(Table::iterator found, Answer answer, Time now);
+  void take_matches(Time now);
+  void take_stages(Time now);
+  void tell_progress(Table::iterator found, Time now);
+  void cancel_for_the_gone(Time now);
+
+  void reply(const Peer& peer, const proto::Header& header, const Answer& answer, Time now);
+  Sent send(const Peer& peer, proto::Type type, const proto::RequestId& id, const Frames& frames, Time now);
+
+  Identity identity_;
+  Parts parts_;
+  Peers peers_;
+  Journal journal_;
+  Unsent unsent_;
+  Table running_;
+  std::unordered_map<std::uint64_t, proto::RequestId> stages_;  // by tag
+  std::uint64_t next_tag_ = 1;
+  Time progress_due_{};
+  Time sweep_due_{};
+  bool draining_ = false;
+};
+
+}  // namespace windlass::worker
