@@ -1,0 +1,254 @@
+#include "plugin/stage/copier.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <optional>
+
+namespace windlass::stage {
+namespace {
+
+constexpr std::size_t kPage = 4096;
+constexpr int kTriesWithoutProgress = 100;
+
+struct Slot {
+  enum class Phase : std::uint8_t { free, reading, read, writing };
+  Phase phase = Phase::free;
+  std::uint64_t at = 0;            // of the target
+  std::uint64_t zeros_before = 0;  // hole between the chunk before and this one
+  std::uint32_t want = 0;
+  std::uint32_t have = 0;  // bytes of `want` that the phase has behind it
+  int idle = 0;            // completions without progress
+};
+
+class Copy {
+ public:
+  Copy(Fs& fs, IoQueue& io, const Buffers& buffers, const CopyTask& task, Pace& pace)
+      : fs_(fs), io_(io), buffers_(buffers), task_(task), pace_(pace), direct_from_(task.direct_from), direct_to_(task.direct_to) {
+    assert(buffers.count() <= kIoInFlightMax);
+    assert(!task.direct_from || task.first % task.alignment == 0);
+  }
+
+  Status run() {
+    for (;;) {
+      begin_reads();
+      if (in_flight_ == 0) break;
+      take(io_.wait());
+    }
+    for (Slot& slot : slots_)
+      if (slot.phase != Slot::Phase::free) release(slot);
+    if (error_) return fail(std::move(*error_));
+    const std::uint64_t zeros = task_.length - hashed_to_;
+    if (task_.hasher != nullptr) task_.hasher->add_zeros(zeros);
+    pace_.moved(zeros);
+    return {};
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t aligned_up(std::uint64_t value) const {
+    return (value + task_.alignment - 1) / task_.alignment * task_.alignment;
+  }
+
+  void stop(Error error) {
+    if (!error_) error_ = std::move(error);
+  }
+  void stop_errno(std::int64_t result, std::string_view what, std::string_view path) {
+    stop(errno_error(static_cast<int>(-result), what, path));
+  }
+
+  // Slots are used in a circle, so chunk n lies in slot n % count and order is kept by counting.
+  Slot& slot_of(std::uint64_t chunk) { return slots_[chunk % buffers_.count()]; }
+
+  void begin_reads() {
+    while (!error_ && slot_of(next_read_).phase == Slot::Phase::free && find_data()) {
+      Slot& slot = slot_of(next_read_);
+      const auto want = static_cast<std::uint32_t>(std::min<std::uint64_t>(buffers_.bytes(), data_end_ - position_));
+      if (auto admitted = pace_.admit(want); !admitted) return stop(std::move(admitted.error()));
+      slot = {Slot::Phase::reading, position_, position_ - planned_to_, want, 0, 0};
+      position_ += want;
+      planned_to_ = position_;
+      pace_.holding(buffers_.bytes());
+      push_read(next_read_++);
+    }
+  }
+
+  // Moves position_ to where bytes are; false at the end.
+  bool find_data() {
+    if (position_ < data_end_) return true;
+    if (position_ >= task_.length) return false;
+    data_end_ = task_.length;
+    if (!task_.sparse) return true;
+    const std::int64_t data = fs_.seek(task_.from, task_.first + position_, SEEK_DATA);
+    if (data == -ENXIO) {
+      position_ = data_end_ = task_.length;
+      return false;
+    }
+    if (data < 0) return true;  // no holes are told here: all is data
+    const std::int64_t hole = fs_.seek(task_.from, static_cast<std::uint64_t>(data), SEEK_HOLE);
+    const auto begin = static_cast<std::uint64_t>(data) - task_.first;
+    position_ = std::max(position_, begin / task_.alignment * task_.alignment);
+    if (position_ >= task_.length) {
+      position_ = task_.length;
+      return false;
+    }
+    if (hole > data) data_end_ = std::min(task_.length, aligned_up(static_cast<std::uint64_t>(hole) - task_.first));
+    return true;
+  }
+
+  void push_read(std::uint64_t chunk) {
+    Slot& slot = slot_of(chunk);
+    const std::uint64_t end = direct_from_ ? aligned_up(slot.want) : slot.want;
+    push({IoOp::Kind::read, task_.from, buffers_.at(chunk % buffers_.count()) + slot.have,
+          static_cast<std::uint32_t>(end - slot.have), task_.first + slot.at + slot.have, tag_of(chunk)});
+  }
+
+  void push_write(std::uint64_t chunk) {
+    Slot& slot = slot_of(chunk);
+    const std::uint64_t end = direct_to_ ? aligned_up(slot.want) : slot.want;
+    push({IoOp::Kind::write, task_.to, buffers_.at(chunk % buffers_.count()) + slot.have,
+          static_cast<std::uint32_t>(end - slot.have), slot.at + slot.have, tag_of(chunk)});
+  }
+
+  [[nodiscard]] std::uint32_t tag_of(std::uint64_t chunk) const {
+    return static_cast<std::uint32_t>(chunk % buffers_.count());
+  }
+  void push(const IoOp& op) {
+    ++in_flight_;
+    io_.push(op);
+  }
+
+  void take(const IoDone& done) {
+    --in_flight_;
+    Slot& slot = slots_[done.tag];
+    const bool reading = slot.phase == Slot::Phase::reading;
+    assert(reading || slot.phase == Slot::Phase::writing);
+    if (error_) return release(slot);  // what is in flight is let end, and no more is begun
+    if (done.result < 0 && !passes(slot, done.result, reading)) return;
+    if (done.result > 0) advance(slot, static_cast<std::uint64_t>(done.result), reading);
+    if (reading && done.result == 0) {
+      Error error;
+      error.code = Code::failed_precondition;
+      error.message = quoted(task_.from_path) + " ended early: it changes while it is read; stage it when it is still";
+      stop(std::move(error));
+      return release(slot);
+    }
+    if (slot.have < slot.want) return again(slot, done.tag, reading);
+    if (reading) {
+      slot.phase = Slot::Phase::read;
+    } else {
+      --writing_;
+      pace_.moved(slot.want + slot.zeros_before);
+      release(slot);
+    }
+    pass_on();
+  }
+
+  // An error completion: true where the operation shall simply be done again.
+  bool passes(Slot& slot, std::int64_t result, bool reading) {
+    bool& direct = reading ? direct_from_ : direct_to_;
+    if (result == -EINTR || result == -EAGAIN) return true;
+    if (direct && (result == -EINVAL || result == -EOPNOTSUPP)) {
+      direct = false;
+      pace_.plain_instead();
+      const int flags = reading ? O_RDONLY : O_WRONLY;
+      if (fs_.set_flags(reading ? task_.from : task_.to, flags) == 0) return true;
+    }
+    stop_errno(result, reading ? "read" : "write", reading ? task_.from_path : task_.to_path);
+    release(slot);
+    return false;
+  }
+
+  void advance(Slot& slot, std::uint64_t bytes, bool reading) const {
+    const std::uint32_t before = slot.have;
+    slot.have = static_cast<std::uint32_t>(std::min<std::uint64_t>(slot.want, slot.have + bytes));
+    // direct I/O goes on from a boundary only
+    if (slot.have < slot.want && (reading ? direct_from_ : direct_to_)) slot.have -= slot.have % task_.alignment;
+    if (slot.have > before) slot.idle = 0;
+  }
+
+  void again(Slot& slot, std::uint32_t tag, bool reading) {
+    if (++slot.idle > kTriesWithoutProgress) {
+      stop_errno(-EIO, reading ? "read" : "write", reading ? task_.from_path : task_.to_path);
+      return release(slot);
+    }
+    if (reading)
+      push_read(tag);
+    else
+      push_write(tag);
+  }
+
+  // Takes chunks that were read, in order: checksum, then write. Into the page cache one write at a time.
+  void pass_on() {
+    while (next_write_ < next_read_ && slot_of(next_write_).phase == Slot::Phase::read && (direct_to_ || writing_ == 0)) {
+      const std::uint64_t chunk = next_write_++;
+      Slot& slot = slot_of(chunk);
+      char* data = buffers_.at(chunk % buffers_.count());
+      if (task_.hasher != nullptr) {
+        task_.hasher->add_zeros(slot.zeros_before);
+        task_.hasher->add(data, slot.want);
+      }
+      hashed_to_ = slot.at + slot.want;
+      if (task_.to < 0) {
+        pace_.moved(slot.want + slot.zeros_before);
+        release(slot);
+        continue;
+      }
+      if (direct_to_) std::memset(data + slot.want, 0, aligned_up(slot.want) - slot.want);
+      slot.have = 0;
+      slot.phase = Slot::Phase::writing;
+      ++writing_;
+      push_write(chunk);
+    }
+  }
+
+  void release(Slot& slot) {
+    slot.phase = Slot::Phase::free;
+    pace_.holding(-static_cast<std::int64_t>(buffers_.bytes()));
+  }
+
+  Fs& fs_;
+  IoQueue& io_;
+  const Buffers& buffers_;
+  const CopyTask& task_;
+  Pace& pace_;
+  bool direct_from_;
+  bool direct_to_;
+  std::array<Slot, kIoInFlightMax> slots_{};
+  std::uint64_t next_read_ = 0;   // chunk numbers
+  std::uint64_t next_write_ = 0;
+  std::uint64_t position_ = 0;    // of the target: where the next read begins
+  std::uint64_t data_end_ = 0;    // bytes up to here are data
+  std::uint64_t planned_to_ = 0;  // end of the chunk before
+  std::uint64_t hashed_to_ = 0;
+  unsigned in_flight_ = 0;
+  unsigned writing_ = 0;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+Buffers::Buffers(unsigned count, std::uint32_t bytes) : bytes_(bytes) {
+  assert(bytes % kPage == 0);
+  for (unsigned i = 0; i < count; ++i) {
+    auto* memory = static_cast<char*>(std::aligned_alloc(kPage, bytes));
+    if (memory == nullptr) throw std::bad_alloc();
+    memory_.push_back(memory);
+  }
+}
+
+Buffers::~Buffers() {
+  for (char* memory : memory_) std::free(memory);
+}
+
+Status copy_bytes(Fs& fs, IoQueue& io, const Buffers& buffers, const CopyTask& task, Pace& pace) {
+  return Copy(fs, io, buffers, task, pace).run();
+}
+
+}  // namespace windlass::stage

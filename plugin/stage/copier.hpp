@@ -1,0 +1,58 @@
+// Moves bytes of one file to another through a fixed set of buffers: reads run ahead, checksums are taken in order on the
+// way, writes follow. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "plugin/stage/checksum.hpp"
+#include "plugin/stage/fs.hpp"
+#include "plugin/stage/io_queue.hpp"
+
+namespace windlass::stage {
+
+// What paces a copy and is told of it.
+class Pace {
+ public:
+  virtual ~Pace() = default;
+  // Before bytes are read: waits for bandwidth. Fails with CANCELLED where the copy shall end.
+  virtual Status admit(std::uint64_t bytes) = 0;
+  virtual void moved(std::uint64_t bytes) = 0;     // is in the target
+  virtual void holding(std::int64_t bytes) = 0;    // change of the bytes held in buffers
+  virtual void plain_instead() = 0;                // direct I/O was refused; the file goes through the page cache
+};
+
+// Aligned memory, made once per I/O thread.
+class Buffers {
+ public:
+  Buffers(unsigned count, std::uint32_t bytes);
+  Buffers(const Buffers&) = delete;
+  Buffers& operator=(const Buffers&) = delete;
+  ~Buffers();
+  [[nodiscard]] unsigned count() const { return static_cast<unsigned>(memory_.size()); }
+  [[nodiscard]] std::uint32_t bytes() const { return bytes_; }
+  [[nodiscard]] char* at(std::size_t i) const { return memory_[i]; }
+
+ private:
+  std::vector<char*> memory_;
+  std::uint32_t bytes_;
+};
+
+struct CopyTask {
+  int from = -1;
+  int to = -1;                // -1: read alone, for a checksum
+  std::uint64_t first = 0;    // in the source; the target begins at 0
+  std::uint64_t length = 0;
+  bool direct_from = false;   // opened with O_DIRECT
+  bool direct_to = false;     // likewise; its size is then a multiple of `alignment` until it is cut
+  std::uint32_t alignment = 1;
+  bool sparse = false;        // look for holes in the source and leave them out
+  Hasher* hasher = nullptr;
+  std::string_view from_path;
+  std::string_view to_path;
+};
+
+// A copy whose source ended early answers FAILED_PRECONDITION: it changes.
+Status copy_bytes(Fs& fs, IoQueue& io, const Buffers& buffers, const CopyTask& task, Pace& pace);
+
+}  // namespace windlass::stage

@@ -1,0 +1,165 @@
+#include "plugin/stage/file_mover.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <numeric>
+
+namespace windlass::stage {
+namespace {
+
+constexpr std::uint64_t kAllocateBytesMin = 128 * 1024;
+
+class Filler {
+ public:
+  Filler(const Tools& tools, const Source& source, int to, const FileWish& wish, FilePace& pace)
+      : tools_(tools), source_(source), to_(to), wish_(wish), pace_(pace) {}
+
+  Result<Filled> run() {
+    auto range = range_of(wish_, source_.info.size);
+    if (!range) return fail(range.error());
+    range_ = *range;
+    filled_.bytes = range_.length;
+    if (wish_.checksum) hasher_ = make_hasher(wish_.checksum->kind);
+    auto moved = clone();
+    if (moved && !*moved) moved = copy();
+    if (!moved) return fail(moved.error());
+    if (auto same = unchanged(); !same) return fail(same.error());
+    if (auto verified = verify(); !verified) return fail(verified.error());
+    if (auto finished = finish(); !finished) return fail(finished.error());
+    return std::move(filled_);
+  }
+
+ private:
+  // true where the whole file could be cloned; then it is read once more only for a checksum.
+  Result<bool> clone() {
+    if (wish_.range || range_.length == 0) return false;
+    if (tools_.fs.clone(to_, source_.file.get()) != 0) return false;
+    if (auto admitted = pace_.admit(range_.length); !admitted) return fail(admitted.error());
+    filled_.cloned = true;
+    if (hasher_ == nullptr) {
+      pace_.moved(range_.length);
+      return true;
+    }
+    CopyTask task;
+    task.from = source_.file.get();
+    task.length = range_.length;
+    task.hasher = hasher_.get();
+    task.from_path = wish_.from_path;
+    if (auto read = copy_bytes(tools_.fs, tools_.io, tools_.buffers, task, pace_); !read) return fail(read.error());
+    return true;
+  }
+
+  Result<bool> copy() {
+    CopyTask task;
+    task.from = source_.file.get();
+    task.to = to_;
+    task.first = range_.first;
+    task.length = range_.length;
+    task.sparse = source_.info.allocated < source_.info.size;
+    task.hasher = hasher_.get();
+    task.from_path = wish_.from_path;
+    task.to_path = wish_.to_path;
+    choose_direct(task);
+    if (!task.sparse && range_.length >= kAllocateBytesMin) {
+      const int result = tools_.fs.allocate(to_, range_.length);
+      if (result < 0 && result != -EOPNOTSUPP && result != -EINVAL && result != -ENOSYS)
+        return fail_errno(-result, "make room for", wish_.to_path);
+    }
+    if (auto copied = copy_bytes(tools_.fs, tools_.io, tools_.buffers, task, pace_); !copied) return fail(copied.error());
+    if (!task.sparse && !task.direct_to) return true;
+    if (const int result = tools_.fs.truncate(to_, range_.length); result < 0)
+      return fail_errno(-result, "set the size of", wish_.to_path);
+    return true;
+  }
+
+  void choose_direct(CopyTask& task) {
+    if (!tools_.io.overlaps() || range_.length < kDirectBytesMin) return;
+    const std::uint32_t from = alignment(source_.file.get());
+    const std::uint32_t to = alignment(to_);
+    if (from == 0 || to == 0) pace_.plain_instead();
+    task.alignment = std::lcm(std::max(from, 1U), std::max(to, 1U));
+    if (task.alignment > tools_.buffers.bytes() || tools_.buffers.bytes() % task.alignment != 0) {
+      task.alignment = 1;
+      return;
+    }
+    task.direct_from = from != 0 && range_.first % task.alignment == 0 &&
+                       tools_.fs.set_flags(source_.file.get(), O_RDONLY | O_DIRECT) == 0;
+    task.direct_to = to != 0 && tools_.fs.set_flags(to_, O_WRONLY | O_DIRECT) == 0;
+  }
+
+  // 0 where direct I/O is not to be used.
+  std::uint32_t alignment(int fd) {
+    Space space;
+    if (tools_.fs.space(fd, space) != 0 || !space.local_disk) return 0;
+    return tools_.fs.direct_alignment(fd);
+  }
+
+  Status unchanged() {
+    FileInfo now;
+    if (const int result = tools_.fs.info(source_.file.get(), now); result < 0)
+      return fail_errno(-result, "look at", wish_.from_path);
+    if (now.same_content(source_.info)) return {};
+    return fail(Code::failed_precondition, quoted(wish_.from_path) + " changes while it is read; stage it when it is still");
+  }
+
+  Status verify() {
+    if (hasher_ == nullptr) return {};
+    const std::string hex = hasher_->hex();
+    const std::string name(name_of(wish_.checksum->kind));
+    filled_.checksum = name + ":" + hex;
+    if (wish_.checksum->expected.empty() || wish_.checksum->expected == hex) return {};
+    return fail(Code::data_loss, "the bytes of " + quoted(wish_.from_path) + " have the checksum " + filled_.checksum +
+                                     " and not " + wish_.checksum->expected +
+                                     " as told; nothing was published: check the source, or the checksum");
+  }
+
+  Status finish() {
+    Fs& fs = tools_.fs;
+    if (const int result = fs.set_mode(to_, wish_.mode.value_or(source_.info.mode)); result < 0)
+      return fail_errno(-result, "set the mode of", wish_.to_path);
+    if (const int result = fs.set_modified(to_, source_.info.modified); result < 0)
+      return fail_errno(-result, "set the time of", wish_.to_path);
+    if (!wish_.sync) return {};
+    if (const int result = fs.sync(to_); result < 0) return fail_errno(-result, "sync", wish_.to_path);
+    return {};
+  }
+
+  const Tools& tools_;
+  const Source& source_;
+  int to_;
+  const FileWish& wish_;
+  FilePace& pace_;
+  Range range_;
+  Filled filled_;
+  std::unique_ptr<Hasher> hasher_;
+};
+
+}  // namespace
+
+Result<Range> range_of(const FileWish& wish, std::uint64_t source_bytes) {
+  const Range range = wish.range.value_or(Range{0, source_bytes});
+  if (range.first > source_bytes || range.length > source_bytes - range.first)
+    return fail(Code::invalid_argument, "the range [" + std::to_string(range.first) + ", " + std::to_string(range.length) +
+                                            "] ends past the end of " + quoted(wish.from_path) + ", which has " +
+                                            std::to_string(source_bytes) + " bytes; ask for less");
+  if (wish.size && *wish.size != range.length)
+    return fail(Code::data_loss, quoted(wish.from_path) + " gives " + std::to_string(range.length) + " bytes and not " +
+                                     std::to_string(*wish.size) + " as told; check the source, or the size");
+  return range;
+}
+
+Result<Filled> fill_file(const Tools& tools, const std::function<Result<Source>()>& open_source, int to,
+                         const FileWish& wish, FilePace& pace) {
+  for (int read = 1;; ++read) {
+    auto source = open_source();
+    if (!source) return fail(source.error());
+    auto filled = Filler(tools, *source, to, wish, pace).run();
+    if (filled || filled.error().code != Code::failed_precondition || read == kReadsOfChangingSource) return filled;
+    pace.restart();
+    if (const int result = tools.fs.truncate(to, 0); result < 0) return fail_errno(-result, "empty", wish.to_path);
+  }
+}
+
+}  // namespace windlass::stage

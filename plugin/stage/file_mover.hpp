@@ -1,0 +1,53 @@
+// The contents of one file: read from a source that is watched for changes, written to a file that has no name of its own
+// yet, verified, given mode and time, synced. One thread at a time.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "plugin/stage/fd.hpp"
+#include "plugin/stage/pace.hpp"
+#include "plugin/stage/transfer.hpp"
+
+namespace windlass::stage {
+
+// What an I/O thread works with.
+struct Tools {
+  Fs& fs;
+  IoQueue& io;
+  const Buffers& buffers;
+};
+
+struct FileWish {
+  std::optional<Range> range;
+  std::optional<std::uint64_t> size;
+  std::optional<ChecksumWish> checksum;
+  std::optional<std::uint32_t> mode;
+  bool sync = true;
+  std::string_view from_path;  // for messages
+  std::string_view to_path;
+};
+
+struct Source {
+  Fd file;
+  FileInfo info;
+};
+
+struct Filled {
+  std::uint64_t bytes = 0;
+  std::string checksum;  // "name:hex", or empty
+  bool cloned = false;
+};
+
+inline constexpr int kReadsOfChangingSource = 4;            // the first, and three more
+inline constexpr std::uint64_t kDirectBytesMin = 1U << 20U;  // below, the page cache is cheaper
+
+// The length that the wish takes of a source of that size; INVALID_ARGUMENT, DATA_LOSS.
+Result<Range> range_of(const FileWish& wish, std::uint64_t source_bytes);
+
+// Opens the source anew for each read, up to kReadsOfChangingSource times while it changes. `to` is open for writing,
+// empty, and its contents are of no meaning after a failure.
+Result<Filled> fill_file(const Tools& tools, const std::function<Result<Source>()>& open_source, int to,
+                         const FileWish& wish, FilePace& pace);
+
+}  // namespace windlass::stage

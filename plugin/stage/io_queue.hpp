@@ -1,0 +1,46 @@
+// The one seam to reads and writes of file contents: operations are pushed, completions are waited for.
+//
+// Belongs to one thread. Memory of an operation must stay until its completion was taken. At most kIoInFlightMax are
+// pushed and not yet taken. Results are bytes, or -errno; they may be short.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "plugin/stage/result.hpp"
+
+namespace windlass::stage {
+
+inline constexpr unsigned kIoInFlightMax = 32;
+
+struct IoOp {
+  enum class Kind : std::uint8_t { read, write };
+  Kind kind = Kind::read;
+  int fd = -1;
+  char* data = nullptr;
+  std::uint32_t bytes = 0;
+  std::uint64_t offset = 0;
+  std::uint32_t tag = 0;
+};
+
+struct IoDone {
+  std::uint32_t tag = 0;
+  std::int64_t result = 0;
+};
+
+class IoQueue {
+ public:
+  virtual ~IoQueue() = default;
+  virtual void push(const IoOp& op) = 0;
+  // The next completion; blocks. Only where something is in flight.
+  virtual IoDone wait() = 0;
+  // Several operations run at once, so direct I/O is worth while.
+  [[nodiscard]] virtual bool overlaps() const = 0;
+  // Serves no more; a new queue must be made.
+  [[nodiscard]] virtual bool broken() const { return false; }
+};
+
+// Plain pread and pwrite on the calling thread.
+std::unique_ptr<IoQueue> make_plain_queue();
+
+}  // namespace windlass::stage

@@ -1,0 +1,43 @@
+#include "plugin/stage/pace.hpp"
+
+namespace windlass::stage {
+
+bool Meter::admit(std::uint64_t bytes, const std::atomic<bool>& cancelled) {
+  if (!limited_) return !cancelled;
+  Bandwidth::Wait wait{};
+  {
+    const std::lock_guard lock(mutex_);
+    wait = bandwidth_.take(std::chrono::steady_clock::now(), bytes);
+  }
+  return pause(wait, cancelled);
+}
+
+bool Meter::pause(Bandwidth::Wait wait, const std::atomic<bool>& cancelled) {
+  if (wait.count() <= 0) return !cancelled;
+  std::unique_lock lock(mutex_);
+  return !woken_.wait_for(lock, wait, [&] { return cancelled.load(); });
+}
+
+void Meter::wake() {
+  { const std::lock_guard lock(mutex_); }  // so that nobody is between its look and its wait
+  woken_.notify_all();
+}
+
+Status FilePace::admit(std::uint64_t bytes) {
+  if (!meter_.admit(bytes, cancelled_)) return cancelled_error();
+  return {};
+}
+
+void FilePace::moved(std::uint64_t bytes) {
+  position_ += bytes;
+  if (position_ <= told_) return;
+  done_ += position_ - told_;
+  told_ = position_;
+}
+
+void FilePace::plain_instead() {
+  if (!fell_back_) ++meter_.fallbacks;
+  fell_back_ = true;
+}
+
+}  // namespace windlass::stage

@@ -1,0 +1,58 @@
+// Bandwidth, cancelling and progress of running copies. Meter is shared and thread-safe; a FilePace belongs to one copy.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+
+#include "plugin/stage/bandwidth.hpp"
+#include "plugin/stage/copier.hpp"
+
+namespace windlass::stage {
+
+class Meter {
+ public:
+  explicit Meter(std::uint64_t bandwidth_max) : bandwidth_(bandwidth_max), limited_(bandwidth_max > 0) {}
+
+  // Waits until the bytes may move; false where `cancelled` came first.
+  bool admit(std::uint64_t bytes, const std::atomic<bool>& cancelled);
+  // Waits for that long; false where `cancelled` came first.
+  bool pause(Bandwidth::Wait wait, const std::atomic<bool>& cancelled);
+  void wake();  // after a `cancelled` was set
+
+  std::atomic<std::int64_t> bytes_in_flight{0};
+  std::atomic<std::uint64_t> fallbacks{0};
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable woken_;
+  Bandwidth bandwidth_;
+  bool limited_;
+};
+
+class FilePace final : public Pace {
+ public:
+  // `done` is raised as bytes arrive, never lowered: bytes read again count once.
+  FilePace(Meter& meter, const std::atomic<bool>& cancelled, std::atomic<std::uint64_t>& done)
+      : meter_(meter), cancelled_(cancelled), done_(done) {}
+
+  Status admit(std::uint64_t bytes) override;
+  void moved(std::uint64_t bytes) override;
+  void holding(std::int64_t bytes) override { meter_.bytes_in_flight += bytes; }
+  void plain_instead() override;
+  void restart() { position_ = 0; }
+
+ private:
+  Meter& meter_;
+  const std::atomic<bool>& cancelled_;
+  std::atomic<std::uint64_t>& done_;
+  std::uint64_t position_ = 0;
+  std::uint64_t told_ = 0;
+  bool fell_back_ = false;
+};
+
+inline tl::unexpected<Error> cancelled_error() {
+  return fail(Code::cancelled, "the transfer was cancelled before its target was published");
+}
+
+}  // namespace windlass::stage

@@ -1,0 +1,155 @@
+#include "plugin/stage/publish.hpp"
+
+#include <fcntl.h>
+#include <sys/random.h>
+
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <ctime>
+#include <utility>
+
+namespace windlass::stage {
+namespace {
+
+std::string hex(std::uint64_t value) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (int shift = 60; shift >= 0; shift -= 4) out += kDigits[value >> static_cast<unsigned>(shift) & 15U];
+  return out;
+}
+
+std::uint64_t start_number() {
+  std::uint64_t number = 0;
+  if (::getrandom(&number, sizeof number, GRND_NONBLOCK) == sizeof number) return number;
+  struct timespec now {};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// Letters, digits, '.' and '_' stay; all else, '-' too, is escaped, so that one owner's prefix is never another's.
+std::string suitable(std::string_view owner) {
+  constexpr std::size_t kOwnerMax = 120;
+  std::string out;
+  for (const char c : owner.substr(0, kOwnerMax / 3)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) != 0 || c == '.' || c == '_')
+      out += c;
+    else
+      out += "%" + hex(byte).substr(14);
+  }
+  return out;
+}
+
+}  // namespace
+
+TemporaryNames::TemporaryNames(std::string_view owner)
+    : prefix_(std::string(kTemporaryPrefix) + suitable(owner) + "-"), start_(hex(start_number()) + ".") {}
+
+std::string TemporaryNames::next() { return prefix_ + start_ + std::to_string(number_.fetch_add(1)); }
+
+bool TemporaryNames::is_dead_one_of_ours(std::string_view name) const {
+  return name.starts_with(prefix_) && !name.substr(prefix_.size()).starts_with(start_);
+}
+
+Temporary::Temporary(Temporary&& other) noexcept
+    : fs_(std::exchange(other.fs_, nullptr)), folder_(other.folder_), name_(std::move(other.name_)), is_folder_(other.is_folder_) {}
+
+Temporary::~Temporary() {
+  if (fs_ == nullptr) return;
+  if (is_folder_)
+    remove_tree(*fs_, folder_, name_);
+  else
+    fs_->remove(folder_, name_.c_str(), false);
+}
+
+Result<Fd> make_temporary(Fs& fs, int folder, const std::string& name, std::string_view target_path) {
+  const int fd = fs.open(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, 0);
+  if (fd < 0) return fail_errno(-fd, "make a temporary beside", target_path);
+  return Fd(fd);
+}
+
+namespace {
+
+struct OpenFolder {
+  Fd fd;
+  std::string name;
+  std::vector<Entry> entries;
+};
+
+int enter(Fs& fs, int above, const std::string& name, std::vector<OpenFolder>& stack) {
+  OpenFolder folder{Fd(fs.open(above, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, 0)), name, {}};
+  if (!folder.fd) return -ENOENT;
+  fs.set_mode(folder.fd.get(), 0700);  // so that what is in it can be removed
+  const int result = fs.list(folder.fd.get(), folder.entries);
+  stack.push_back(std::move(folder));
+  return result;
+}
+
+}  // namespace
+
+int remove_tree(Fs& fs, int folder, const std::string& name) {
+  std::vector<OpenFolder> stack;
+  int first_fault = enter(fs, folder, name, stack);
+  const auto note = [&](int result) {
+    if (result < 0 && first_fault == 0) first_fault = result;
+  };
+  while (!stack.empty()) {
+    OpenFolder& top = stack.back();
+    if (top.entries.empty()) {
+      const std::string done = std::move(top.name);
+      stack.pop_back();
+      note(fs.remove(stack.empty() ? folder : stack.back().fd.get(), done.c_str(), true));
+      continue;
+    }
+    const Entry entry = std::move(top.entries.back());
+    top.entries.pop_back();
+    const int result = fs.remove(top.fd.get(), entry.name.c_str(), false);
+    if (result == -EISDIR || result == -EPERM)
+      note(enter(fs, top.fd.get(), entry.name, stack));
+    else
+      note(result);
+  }
+  return first_fault;
+}
+
+Status check_space(Fs& fs, int folder, const SpaceLimits& limits, std::uint64_t bytes, std::string_view target_path) {
+  if (limits.free_min == 0 && limits.inodes_min == 0) return {};
+  Space space;
+  if (const int result = fs.space(folder, space); result < 0) return fail_errno(-result, "ask for the room at", target_path);
+  const bool short_of_bytes = space.free_bytes < limits.free_min || space.free_bytes - limits.free_min < bytes;
+  const bool short_of_inodes = space.free_inodes <= limits.inodes_min;
+  if (!(limits.free_min > 0 && short_of_bytes) && !(limits.inodes_min > 0 && short_of_inodes)) return {};
+  Error error;
+  error.code = Code::resource_exhausted;
+  error.retryable = true;
+  error.message = "no room for " + quoted(target_path) + ": it takes " + std::to_string(bytes) + " bytes, and of the " +
+                  std::to_string(space.free_bytes) + " bytes free there " + std::to_string(limits.free_min) +
+                  " stay free (stage.free_min), of the inodes " + std::to_string(limits.inodes_min) +
+                  " (stage.inodes_min); make room and stage again";
+  return fail(std::move(error));
+}
+
+Status sync_folder(Fs& fs, int folder, std::string_view path) {
+  const int fd = fs.open(folder, ".", O_RDONLY | O_DIRECTORY, 0, 0);
+  if (fd < 0) return fail_errno(-fd, "open the folder to sync of", path);
+  const Fd readable(fd);
+  if (const int result = fs.sync(fd); result < 0) return fail_errno(-result, "sync the folder of", path);
+  return {};
+}
+
+Status sync_way(Fs& fs, const Spot& spot, std::string_view path) {
+  if (auto synced = sync_folder(fs, spot.folder.get(), path); !synced) return synced;
+  for (std::size_t i = spot.made.size(); i > 1; --i)
+    if (auto synced = sync_folder(fs, spot.made[i - 2].get(), path); !synced) return synced;
+  if (spot.made.empty()) return {};
+  return sync_folder(fs, spot.ancestor.get(), path);
+}
+
+Result<TargetKey> target_key(Fs& fs, int folder, const std::string& name, std::string_view path) {
+  FileInfo info;
+  if (const int result = fs.info(folder, info); result < 0) return fail_errno(-result, "look at the folder of", path);
+  return TargetKey{info.key, name};
+}
+
+}  // namespace windlass::stage

@@ -1,0 +1,69 @@
+// Temporaries, and the step that gives a finished one its name. One thread at a time, unless said otherwise.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "plugin/stage/fd.hpp"
+#include "plugin/stage/fs.hpp"
+#include "plugin/stage/roots.hpp"
+#include "plugin/stage/targets.hpp"
+
+namespace windlass::stage {
+
+// Names of temporaries: `.windlass-OWNER-STARTnumber`, never twice. Thread-safe.
+class TemporaryNames {
+ public:
+  // `owner` may be any text; what does not suit a name is escaped.
+  explicit TemporaryNames(std::string_view owner);
+  std::string next();
+  // Whether the name was made by this owner in an earlier life.
+  [[nodiscard]] bool is_dead_one_of_ours(std::string_view name) const;
+
+ private:
+  std::string prefix_;  // with the owner
+  std::string start_;   // of this life
+  std::atomic<std::uint64_t> number_{0};
+};
+
+// A name in a folder that goes with this object unless it was kept.
+class Temporary {
+ public:
+  Temporary(Fs& fs, int folder, std::string name, bool is_folder)
+      : fs_(&fs), folder_(folder), name_(std::move(name)), is_folder_(is_folder) {}
+  Temporary(Temporary&& other) noexcept;
+  Temporary& operator=(Temporary&&) = delete;
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  ~Temporary();
+  [[nodiscard]] const std::string& name() const { return name_; }
+  void keep() { fs_ = nullptr; }
+
+ private:
+  Fs* fs_;
+  int folder_;
+  std::string name_;
+  bool is_folder_;
+};
+
+// A new file of mode 0600, open for writing.
+Result<Fd> make_temporary(Fs& fs, int folder, const std::string& name, std::string_view target_path);
+
+// Removes a folder and all beneath it, following no link. Goes on after a fault and answers the first.
+int remove_tree(Fs& fs, int folder, const std::string& name);
+
+struct SpaceLimits {
+  std::uint64_t free_min = 0;
+  std::uint64_t inodes_min = 0;
+};
+// Whether so many more bytes, and one inode, may be used there. RESOURCE_EXHAUSTED.
+Status check_space(Fs& fs, int folder, const SpaceLimits& limits, std::uint64_t bytes, std::string_view target_path);
+
+// `folder` may be opened with O_PATH.
+Status sync_folder(Fs& fs, int folder, std::string_view path);
+// The folder, those made on the way to it, and their first old ancestor.
+Status sync_way(Fs& fs, const Spot& spot, std::string_view path);
+
+Result<TargetKey> target_key(Fs& fs, int folder, const std::string& name, std::string_view path);
+
+}  // namespace windlass::stage

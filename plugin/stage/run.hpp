@@ -1,0 +1,62 @@
+// One transfer from its begin to its end, on the I/O threads.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "plugin/stage/file_mover.hpp"
+#include "plugin/stage/publish.hpp"
+
+namespace windlass::stage {
+
+class TreeRun;
+
+// What all transfers of a stager share. Thread-safe.
+struct Shared {
+  Fs& fs;
+  Roots& roots;
+  Targets& targets;
+  TemporaryNames& names;
+  Meter& meter;
+  SpaceLimits space;
+  std::string engine;  // "uring" or "threads"
+};
+
+// One accepted transfer while it runs. `bytes_done` and `files_done` only grow.
+struct Running {
+  const Transfer& transfer;
+  Sequence sequence;
+  const std::atomic<bool>& cancelled;
+  std::atomic<std::uint64_t>& bytes_done;
+  std::atomic<std::uint64_t>& files_done;
+};
+
+// Other I/O threads, which join in where they have nothing else to do: they call help_tree() (tree.hpp).
+class Helpers {
+ public:
+  virtual ~Helpers() = default;
+  virtual void offer(const std::shared_ptr<TreeRun>& tree) = 0;
+  virtual void more() = 0;  // an offered tree has work to give
+  virtual void withdraw(const std::shared_ptr<TreeRun>& tree) = 0;
+  // Whether a transfer waits for an I/O thread, which comes before helping.
+  [[nodiscard]] virtual bool wanted() const = 0;
+};
+
+// The state is `done`, `failed` or `cancelled`; seconds and retries are left to the caller.
+Outcome run_transfer(const Tools& tools, const Shared& shared, const Running& running, Helpers& helpers);
+
+// What the source is, without reading it: a folder (then `bytes` is unknown) or so many bytes. For totals and quotas.
+struct SourceSize {
+  bool is_folder = false;
+  std::uint64_t bytes = 0;
+};
+Result<SourceSize> measure_source(const Shared& shared, const Transfer& transfer);
+
+// Parts of run_transfer.
+Outcome failed_outcome(Error error);
+Result<FileInfo> look_at_source(const Shared& shared, const Transfer& transfer);
+Outcome run_file(const Tools& tools, const Shared& shared, const Running& running);
+Outcome run_tree(const Tools& tools, const Shared& shared, const Running& running, Helpers& helpers);
+Error replaced_error(const Transfer& transfer);
+
+}  // namespace windlass::stage

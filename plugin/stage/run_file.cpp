@@ -1,0 +1,135 @@
+// A transfer of one file: write, verify, sync, rename, sync of the folders, in this order.
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "plugin/stage/run.hpp"
+
+namespace windlass::stage {
+namespace {
+
+class FileRun {
+ public:
+  FileRun(const Tools& tools, const Shared& shared, const Running& running)
+      : tools_(tools), shared_(shared), fs_(shared.fs), running_(running), transfer_(running.transfer) {}
+
+  Outcome run() {
+    Status status = prepare();
+    if (status) status = fill();
+    if (status) status = publish();
+    if (status && transfer_.durability == Durability::full) status = sync_way(fs_, spot_, transfer_.target.given);
+    Outcome outcome = status ? Outcome{} : failed_outcome(std::move(status.error()));
+    if (status) outcome.state = State::done;
+    if (published_) {
+      outcome.bytes = filled_.bytes;
+      outcome.files = 1;
+    }
+    outcome.checksum = filled_.checksum;
+    outcome.engine = filled_.cloned ? "reflink" : shared_.engine;
+    return outcome;
+  }
+
+ private:
+  Result<Source> open_source() const {
+    auto file = shared_.roots.open_place(transfer_.source, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    if (!file) return fail(file.error());
+    Source source{std::move(*file), {}};
+    if (const int result = fs_.info(source.file.get(), source.info); result < 0)
+      return fail_errno(-result, "look at", transfer_.source.given);
+    if (source.info.type != FileType::regular)
+      return fail(Code::invalid_argument, quoted(transfer_.source.given) + " is no regular file any more; stage it again");
+    return source;
+  }
+
+  // Everything that can be refused before a byte is read.
+  Status prepare() {
+    auto source = open_source();
+    if (!source) return fail(source.error());
+    wish_ = {transfer_.range, transfer_.size, transfer_.checksum, transfer_.mode, transfer_.durability != Durability::none,
+             transfer_.source.given, transfer_.target.given};
+    auto range = range_of(wish_, source->info.size);
+    if (!range) return fail(range.error());
+    if (transfer_.target.folder)
+      return fail(Code::invalid_argument, "the target " + quoted(transfer_.target.given) +
+                                              " is written as a folder; name the file that is to be made");
+    auto spot = shared_.roots.open_parent(transfer_.target, true);
+    if (!spot) return fail(spot.error());
+    spot_ = std::move(*spot);
+    if (auto checked = check_target(source->info); !checked) return checked;
+    auto key = target_key(fs_, spot_.folder.get(), spot_.name, transfer_.target.given);
+    if (!key) return fail(key.error());
+    key_ = std::move(*key);
+    if (shared_.targets.replaced(key_, running_.sequence)) return fail(replaced_error(transfer_));
+    return check_space(fs_, spot_.folder.get(), shared_.space, range->length, transfer_.target.given);
+  }
+
+  Status check_target(const FileInfo& source) const {
+    Space space;
+    if (const int result = fs_.space(spot_.folder.get(), space); result < 0)
+      return fail_errno(-result, "look at the folder of", transfer_.target.given);
+    FileInfo target;
+    const int result = fs_.info(spot_.folder.get(), spot_.name.c_str(), target);
+    if (result == -ENOENT && !space.kernel_view) return {};
+    if (result < 0 && result != -ENOENT) return fail_errno(-result, "look at", transfer_.target.given);
+    const std::string where = "the target " + quoted(transfer_.target.given);
+    if (space.kernel_view) return fail(Code::invalid_argument, where + " lies in a file system of the kernel; choose a folder on a disk");
+    if (target.key == source.key)
+      return fail(Code::invalid_argument, where + " and the source are the same file; choose another target");
+    if (target.type == FileType::folder)
+      return fail(Code::invalid_argument, where + " is a folder; name the file that is to be made in it");
+    if (target.type != FileType::regular)
+      return fail(Code::invalid_argument, where + " is there and is no regular file; remove it, or choose another name");
+    return {};
+  }
+
+  Status fill() {
+    const std::string name = shared_.names.next();
+    auto file = make_temporary(fs_, spot_.folder.get(), name, transfer_.target.given);
+    if (!file) return fail(file.error());
+    temporary_.emplace(fs_, spot_.folder.get(), name, false);
+    FilePace pace(shared_.meter, running_.cancelled, running_.bytes_done);
+    auto filled = fill_file(tools_, [this] { return open_source(); }, file->get(), wish_, pace);
+    if (!filled) return fail(filled.error());
+    filled_ = std::move(*filled);
+    return {};
+  }
+
+  Status publish() {
+    int result = 0;
+    const bool first = shared_.targets.publish(key_, running_.sequence, [&] {
+      if (running_.cancelled) {
+        result = -ECANCELED;
+        return false;
+      }
+      result = fs_.rename(spot_.folder.get(), temporary_->name().c_str(), spot_.name.c_str(), 0);
+      return result == 0;
+    });
+    if (!first) return fail(replaced_error(transfer_));
+    if (result == -ECANCELED) return cancelled_error();
+    if (result < 0) return fail_errno(-result, "publish", transfer_.target.given);
+    temporary_->keep();
+    published_ = true;
+    ++running_.files_done;
+    return {};
+  }
+
+  const Tools& tools_;
+  const Shared& shared_;
+  Fs& fs_;
+  const Running& running_;
+  const Transfer& transfer_;
+  FileWish wish_;
+  Spot spot_;
+  TargetKey key_;
+  std::optional<Temporary> temporary_;  // after spot_, whose folder it needs
+  Filled filled_;
+  bool published_ = false;
+};
+
+}  // namespace
+
+Outcome run_file(const Tools& tools, const Shared& shared, const Running& running) {
+  return FileRun(tools, shared, running).run();
+}
+
+}  // namespace windlass::stage

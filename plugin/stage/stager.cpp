@@ -1,0 +1,325 @@
+#include "plugin/stage/stager.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <new>
+
+#include "plugin/stage/tree.hpp"
+#include "plugin/stage/uring_queue.hpp"
+
+namespace windlass::stage {
+namespace {
+
+constexpr auto kRetryPause = std::chrono::milliseconds(50);  // doubled each time
+constexpr unsigned kRetryDoublings = 5;
+
+Outcome ended_before_begin(State state, Code code, std::string message) {
+  Outcome outcome;
+  outcome.state = state;
+  outcome.error.emplace();
+  outcome.error->code = code;
+  outcome.error->message = std::move(message);
+  return outcome;
+}
+
+Outcome cancelled_outcome() {
+  return ended_before_begin(State::cancelled, Code::cancelled, "the transfer was cancelled before it began");
+}
+
+Outcome expired_outcome(const Transfer& transfer) {
+  return ended_before_begin(State::expired, Code::deadline_exceeded,
+                            quoted(transfer.source.given) + " had not begun when its deadline was over; give it more time, or a " +
+                                "higher priority");
+}
+
+// The host's handlers run on the host's threads.
+void block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+}
+
+}  // namespace
+
+Result<BufferPlan> plan_buffers(std::uint64_t bytes_in_flight_max, unsigned threads) {
+  constexpr std::uint64_t kUnit = 4096;
+  const std::uint64_t share = bytes_in_flight_max / threads;
+  if (share < kUnit)
+    return fail(Code::invalid_argument, "bytes_in_flight_max is " + std::to_string(bytes_in_flight_max) + ", and " +
+                                            std::to_string(threads) + " threads need " + std::to_string(kUnit * threads) +
+                                            "; raise it (stage.bytes_in_flight_max)");
+  const std::uint64_t bytes = std::min<std::uint64_t>(kRequestBytes, share / kUnit * kUnit);
+  return BufferPlan{static_cast<unsigned>(std::min<std::uint64_t>(kRequestsPerThread, share / bytes)),
+                    static_cast<std::uint32_t>(bytes)};
+}
+
+Stager::Stager(Options options, Fs& fs, std::string engine, MakeQueue make_queue)
+    : options_(std::move(options)),
+      fs_(fs),
+      make_queue_(std::move(make_queue)),
+      roots_(fs),
+      names_(options_.owner),
+      meter_(options_.bandwidth_max),
+      shared_{fs_, roots_, targets_, names_, meter_, options_.space, std::move(engine)},
+      schedule_(options_.schedule) {}
+
+Result<std::unique_ptr<Stager>> Stager::open(Options options, Fs& fs, std::string engine, MakeQueue make_queue) {
+  if (options.threads == 0 || options.threads > kThreadsMax)
+    return fail(Code::invalid_argument, "threads is " + std::to_string(options.threads) + "; give 1 to " + std::to_string(kThreadsMax));
+  auto plan = plan_buffers(options.bytes_in_flight_max, options.threads);
+  if (!plan) return fail(plan.error());
+  std::unique_ptr<Stager> stager(new Stager(std::move(options), fs, std::move(engine), std::move(make_queue)));
+  if (auto opened = stager->roots_.open(stager->options_.roots); !opened) return fail(opened.error());
+  if (stager->ends_->fd() < 0) return fail_errno(EMFILE, "make", "an eventfd");
+  stager->start(*plan);
+  return stager;
+}
+
+Result<std::unique_ptr<Stager>> Stager::open(Options options) {
+  const bool ring = options.engine != EngineWish::threads && probe_uring().has_value();
+  const bool fell_back = !ring && options.engine != EngineWish::threads;
+  auto stager = open(std::move(options), real_fs(), ring ? "uring" : "threads",
+                     ring ? MakeQueue(make_uring_queue) : MakeQueue([] { return make_plain_queue(); }));
+  if (stager && fell_back) ++(*stager)->meter_.fallbacks;
+  return stager;
+}
+
+void Stager::start(const BufferPlan& plan) {
+  for (unsigned i = 0; i < options_.threads; ++i) threads_.emplace_back([this, plan] { work(plan); });
+  threads_.emplace_back([this] { keep_deadlines(); });
+}
+
+Stager::~Stager() {
+  std::vector<std::shared_ptr<Call>> calls;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [sequence, job] : jobs_) calls.push_back(job.call);
+  }
+  for (const auto& call : calls) cancel(call);
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  work_.notify_all();
+  deadlines_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+// Where quotas hold, sizes are asked for at once; else when the call begins.
+std::uint64_t Stager::measured_bytes(const Request& request, std::vector<std::uint64_t>& each) const {
+  each.assign(request.transfers.size(), 0);
+  if (options_.schedule.quota_per_client == 0) return 0;
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < each.size(); ++i) {
+    const auto size = measure_source(shared_, request.transfers[i]);
+    if (size) each[i] = size->bytes;
+    sum += each[i];
+  }
+  return sum;
+}
+
+Result<std::shared_ptr<Call>> Stager::submit(Request request, const std::string& client, std::uint64_t tag) {
+  std::vector<std::uint64_t> bytes;
+  const std::uint64_t sum = measured_bytes(request, bytes);
+  std::shared_ptr<Call> call;
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto admitted = schedule_.admits(client, request.transfers.size(), sum); !admitted) return fail(admitted.error());
+    call = std::make_shared<Call>(std::move(request.transfers), next_sequence_, tag, ends_);
+    next_sequence_ += call->transfers().size();
+    const auto now = Clock::now();
+    for (std::size_t i = 0; i < call->transfers().size(); ++i) {
+      const Transfer& transfer = call->transfers()[i];
+      Job job{call, i, call->first() + i, std::nullopt};
+      constexpr std::int64_t kFarMs = 1000LL * 60 * 60 * 24 * 365;
+      if (transfer.deadline_ms)
+        job.deadline = now + std::chrono::milliseconds(std::clamp(*transfer.deadline_ms, -kFarMs, kFarMs));
+      schedule_.accept({job.sequence, transfer.priority, bytes[i], client, job.deadline, now});
+      targets_.accepted(job.sequence);
+      jobs_.emplace(job.sequence, std::move(job));
+    }
+  }
+  call->end_if_empty();
+  work_.notify_all();
+  deadlines_.notify_all();
+  return call;
+}
+
+bool Stager::cancel(const std::shared_ptr<Call>& call) {
+  if (call->ended()) return false;
+  call->cancelled = true;
+  meter_.wake();
+  std::vector<Job> withdrawn;
+  {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < call->transfers().size(); ++i)
+      if (schedule_.withdraw(call->first() + i)) withdrawn.push_back(job_of(call->first() + i));
+  }
+  for (const Job& job : withdrawn) finish(job, cancelled_outcome());
+  return true;
+}
+
+Stager::Job Stager::job_of(Sequence transfer) const { return jobs_.at(transfer); }
+
+void Stager::finish(const Job& job, Outcome outcome) {
+  {
+    const std::lock_guard lock(mutex_);
+    schedule_.ended(job.sequence);
+    jobs_.erase(job.sequence);
+    totals_.bytes_total += outcome.bytes;
+    totals_.files_total += outcome.files;
+    ++totals_.ended[static_cast<std::size_t>(outcome.state)];
+    totals_.retries_total += outcome.retries;
+  }
+  targets_.ended(job.sequence);
+  job.call->set_outcome(job.index, std::move(outcome));
+}
+
+void Stager::expire(std::unique_lock<std::mutex>& lock) {
+  std::vector<Job> over;
+  for (const Sequence transfer : schedule_.expired(Clock::now())) over.push_back(job_of(transfer));
+  if (over.empty()) return;
+  lock.unlock();
+  for (const Job& job : over) finish(job, expired_outcome(job.call->transfers()[job.index]));
+  lock.lock();
+}
+
+void Stager::keep_deadlines() {
+  block_signals();
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    expire(lock);
+    if (stopping_) break;
+    if (const auto next = schedule_.next_deadline())
+      deadlines_.wait_until(lock, *next);
+    else
+      deadlines_.wait(lock);
+  }
+}
+
+std::unique_ptr<IoQueue> Stager::new_queue() {
+  auto queue = make_queue_();
+  if (queue) return std::move(*queue);
+  ++meter_.fallbacks;
+  return make_plain_queue();
+}
+
+void Stager::work(const BufferPlan& plan) {
+  block_signals();
+  const Buffers buffers(plan.count, plan.bytes);
+  std::unique_ptr<IoQueue> io = new_queue();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    work_.wait(lock, [&] { return stopping_ || schedule_.queued() > 0 || tree_with_work() != nullptr; });
+    expire(lock);
+    const auto next = schedule_.next();
+    const std::optional<Job> job = next ? std::optional(job_of(*next)) : std::nullopt;
+    const std::shared_ptr<TreeRun> tree = next ? nullptr : tree_with_work();
+    if (!job && tree == nullptr) {
+      if (stopping_) return;
+      continue;
+    }
+    if (job) ++running_;
+    lock.unlock();
+    if (io->broken()) io = new_queue();
+    const Tools tools{fs_, *io, buffers};
+    if (job) {
+      Outcome outcome = run(tools, *job);
+      lock.lock();
+      --running_;
+      lock.unlock();
+      finish(*job, std::move(outcome));
+    } else {
+      help_tree(*tree, tools);
+    }
+    lock.lock();
+  }
+}
+
+void Stager::measure(Call& call) {
+  if (call.measured.exchange(true)) return;
+  std::int64_t bytes = 0;
+  for (const Transfer& transfer : call.transfers()) {
+    const auto size = measure_source(shared_, transfer);
+    if (call.cancelled || (size && size->is_folder)) return;
+    if (size) bytes += static_cast<std::int64_t>(size->bytes);
+  }
+  call.set_totals(bytes, static_cast<std::int64_t>(call.transfers().size()));
+}
+
+Outcome Stager::run_once(const Tools& tools, const Running& running) {
+  try {
+    return run_transfer(tools, shared_, running, *this);
+  } catch (const std::bad_alloc&) {
+    return failed_outcome(errno_error(ENOMEM, "stage", running.transfer.source.given));
+  }
+}
+
+Outcome Stager::run(const Tools& tools, const Job& job) {
+  Call& call = *job.call;
+  if (call.cancelled) return cancelled_outcome();
+  const auto begun = Clock::now();
+  measure(call);
+  const Running running{call.transfers()[job.index], job.sequence, call.cancelled, call.bytes_done, call.files_done};
+  Outcome outcome = run_once(tools, running);
+  unsigned retries = 0;
+  while (outcome.state == State::failed && outcome.error->again && retries < options_.retries) {
+    const auto pause = kRetryPause * (1U << std::min(retries, kRetryDoublings));
+    if (job.deadline && Clock::now() + pause >= *job.deadline) break;
+    if (!meter_.pause(pause, call.cancelled)) {
+      outcome = failed_outcome(cancelled_error().value());
+      break;
+    }
+    ++retries;
+    outcome = run_once(tools, running);
+  }
+  outcome.retries = retries;
+  outcome.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+  return outcome;
+}
+
+void Stager::offer(const std::shared_ptr<TreeRun>& tree) {
+  {
+    const std::lock_guard lock(mutex_);
+    trees_.push_back(tree);
+  }
+  work_.notify_all();
+}
+
+void Stager::more() {
+  { const std::lock_guard lock(mutex_); }  // so that no thread is between its look and its wait
+  work_.notify_all();
+}
+
+bool Stager::wanted() const {
+  const std::lock_guard lock(mutex_);
+  return schedule_.queued() > 0;
+}
+
+std::shared_ptr<TreeRun> Stager::tree_with_work() const {
+  for (const auto& tree : trees_)
+    if (has_work(*tree)) return tree;
+  return nullptr;
+}
+
+void Stager::withdraw(const std::shared_ptr<TreeRun>& tree) {
+  const std::lock_guard lock(mutex_);
+  trees_.remove(tree);
+}
+
+Counters Stager::counters() const {
+  const std::lock_guard lock(mutex_);
+  Counters counters = totals_;
+  counters.bytes_in_flight = static_cast<std::uint64_t>(std::max<std::int64_t>(0, meter_.bytes_in_flight));
+  counters.queued = schedule_.queued();
+  counters.running = running_;
+  counters.fallbacks = meter_.fallbacks;
+  if (const auto oldest = schedule_.oldest_queued())
+    counters.oldest_queued_ms =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - *oldest).count());
+  return counters;
+}
+
+}  // namespace windlass::stage

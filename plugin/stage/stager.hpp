@@ -1,0 +1,126 @@
+// The staging engine: accepts calls, runs their transfers on I/O threads of its own, and tells how they ended.
+// Thread-safe. Decisions are in schedule.hpp and targets.hpp; this file connects.
+#pragma once
+
+#include <list>
+#include <map>
+#include <thread>
+
+#include "plugin/stage/call.hpp"
+#include "plugin/stage/run.hpp"
+#include "plugin/stage/schedule.hpp"
+
+namespace windlass::stage {
+
+enum class EngineWish : std::uint8_t { automatic, uring, threads };
+
+inline constexpr unsigned kThreadsMax = 256;
+inline constexpr std::uint32_t kRequestBytes = 1U << 20U;  // of one read or write
+inline constexpr unsigned kRequestsPerThread = 4;          // in flight
+inline constexpr std::uint64_t kBytesInFlightDefault = 64ULL << 20U;
+
+struct Options {
+  EngineWish engine = EngineWish::automatic;
+  unsigned threads = 2;
+  unsigned retries = 0;
+  std::vector<std::string> roots;
+  std::uint64_t bytes_in_flight_max = kBytesInFlightDefault;
+  std::uint64_t bandwidth_max = 0;
+  SpaceLimits space;
+  ScheduleLimits schedule;
+  Symlinks symlinks = Symlinks::keep;
+  std::string owner;
+};
+
+// How the byte budget is dealt out: each thread has its share for good, so none waits for another's.
+struct BufferPlan {
+  unsigned count = 0;
+  std::uint32_t bytes = 0;
+};
+Result<BufferPlan> plan_buffers(std::uint64_t bytes_in_flight_max, unsigned threads);
+
+struct Counters {
+  std::uint64_t bytes_in_flight = 0;
+  std::uint64_t queued = 0;
+  std::uint64_t running = 0;
+  std::uint64_t oldest_queued_ms = 0;
+  std::uint64_t bytes_total = 0;
+  std::uint64_t files_total = 0;
+  std::uint64_t ended[4] = {0, 0, 0, 0};  // by State
+  std::uint64_t fallbacks = 0;
+  std::uint64_t retries_total = 0;
+};
+
+using MakeQueue = std::function<Result<std::unique_ptr<IoQueue>>()>;
+
+class Stager final : private Helpers {
+ public:
+  // `fs` outlives the stager; `make_queue` is called on each I/O thread. Both are given by tests; the second form chooses
+  // io_uring or threads by a probe.
+  static Result<std::unique_ptr<Stager>> open(Options options, Fs& fs, std::string engine, MakeQueue make_queue);
+  static Result<std::unique_ptr<Stager>> open(Options options);
+  ~Stager() override;  // cancels and waits
+  Stager(const Stager&) = delete;
+  Stager& operator=(const Stager&) = delete;
+
+  Result<std::shared_ptr<Call>> submit(Request request, const std::string& client, std::uint64_t tag);
+  // false where it had ended before.
+  bool cancel(const std::shared_ptr<Call>& call);
+
+  [[nodiscard]] Symlinks default_symlinks() const { return options_.symlinks; }
+  [[nodiscard]] const std::string& engine() const { return shared_.engine; }
+  [[nodiscard]] Ends& ends() { return *ends_; }
+  [[nodiscard]] Counters counters() const;
+
+ private:
+  struct Job {
+    std::shared_ptr<Call> call;
+    std::size_t index = 0;
+    Sequence sequence = 0;
+    std::optional<Clock::time_point> deadline;
+  };
+
+  Stager(Options options, Fs& fs, std::string engine, MakeQueue make_queue);
+  void start(const BufferPlan& plan);
+  void work(const BufferPlan& plan);
+  std::unique_ptr<IoQueue> new_queue();
+  void keep_deadlines();
+  void expire(std::unique_lock<std::mutex>& lock);
+  Outcome run(const Tools& tools, const Job& job);
+  Outcome run_once(const Tools& tools, const Running& running);
+  void measure(Call& call);
+  std::uint64_t measured_bytes(const Request& request, std::vector<std::uint64_t>& each) const;
+  // Without the lock.
+  void finish(const Job& job, Outcome outcome);
+  Job job_of(Sequence transfer) const;  // with the lock
+
+  void offer(const std::shared_ptr<TreeRun>& tree) override;
+  void more() override;
+  void withdraw(const std::shared_ptr<TreeRun>& tree) override;
+  [[nodiscard]] bool wanted() const override;
+  std::shared_ptr<TreeRun> tree_with_work() const;  // with the lock
+
+  const Options options_;
+  Fs& fs_;
+  MakeQueue make_queue_;
+  Roots roots_;
+  Targets targets_;
+  TemporaryNames names_;
+  Meter meter_;
+  const Shared shared_;
+  std::shared_ptr<Ends> ends_ = std::make_shared<Ends>();
+
+  mutable std::mutex mutex_;
+  std::condition_variable work_;      // for the I/O threads
+  std::condition_variable deadlines_;  // for the keeper of deadlines
+  bool stopping_ = false;
+  Schedule schedule_;
+  std::map<Sequence, Job> jobs_;  // accepted and not ended
+  std::list<std::shared_ptr<TreeRun>> trees_;
+  Sequence next_sequence_ = 1;
+  std::uint64_t running_ = 0;
+  Counters totals_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace windlass::stage

@@ -1,0 +1,213 @@
+// Before a tree's work and after it: what is refused, where it goes, and the one step of a tree published as a whole.
+#include <fcntl.h>
+#include <linux/fs.h>
+
+#include <cerrno>
+
+#include "plugin/stage/tree_run.hpp"
+
+namespace windlass::stage {
+
+bool link_leaves(std::string_view text, std::size_t depth) {
+  if (text.starts_with('/')) return true;
+  bool named = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('/', at), text.size());
+    const std::string_view part = text.substr(at, end - at);
+    at = end + 1;
+    if (part.empty() || part == ".") continue;
+    if (part != "..") {
+      named = true;
+      ++depth;
+      continue;
+    }
+    // After a name, ".." goes up from wherever that name leads, and it may be a link itself: not to be known from the text.
+    if (named || depth == 0) return true;
+    --depth;
+  }
+  return false;
+}
+
+TreeRun::TreeRun(const Shared& shared, const Running& running, Helpers& helpers)
+    : shared_(shared), fs_(shared.fs), running_(running), transfer_(running.transfer), helpers_(helpers) {}
+
+Outcome run_tree(const Tools& tools, const Shared& shared, const Running& running, Helpers& helpers) {
+  return std::make_shared<TreeRun>(shared, running, helpers)->run(tools);
+}
+
+Outcome TreeRun::run(const Tools& tools) {
+  if (auto prepared = prepare(); !prepared) return outcome(fail(prepared.error()));
+  const auto self = shared_from_this();
+  waiting_.push_back(top_);
+  helpers_.offer(self);
+  work(tools, true);
+  {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = cancelled_ || running_.cancelled;
+  }
+  helpers_.withdraw(self);
+  Status status;
+  if (cancelled_) {
+    status = cancelled_error();
+  } else if (first_failure_) {
+    status = fail(*first_failure_);
+    status.error().message = std::to_string(failure_count_) + " of the tree " + quoted(transfer_.source.given) +
+                             " could not be staged; the first: " + first_failure_->message;
+  } else {
+    status = whole_ ? publish_whole() : sync_end();
+  }
+  temporary_.reset();  // where the whole was not published
+  if (status && !whole_) shared_.targets.publish(key_, running_.sequence, [] { return true; });
+  return outcome(std::move(status));
+}
+
+Status TreeRun::refuse_wishes() const {
+  const char* wish = transfer_.range                                                   ? "range"
+                     : transfer_.size                                                  ? "size"
+                     : transfer_.checksum && !transfer_.checksum->expected.empty() ? "checksum"
+                                                                                       : nullptr;
+  if (wish == nullptr) return {};
+  return fail(Code::invalid_argument, "the source " + quoted(transfer_.source.given) + " is a folder, and a " + wish +
+                                          " is of one file; leave it out");
+}
+
+// Whether the folder is `top` or lies anywhere beneath it.
+Result<bool> TreeRun::lies_within(int folder, const FileKey& top) const {
+  Fd at(fs_.open(folder, ".", O_PATH | O_DIRECTORY, 0, 0));
+  FileInfo info;
+  FileKey below{};
+  for (;;) {
+    if (!at) return fail_errno(EACCES, "look above", transfer_.target.given);
+    if (const int result = fs_.info(at.get(), info); result < 0) return fail_errno(-result, "look above", transfer_.target.given);
+    if (info.key == top) return true;
+    if (info.key == below) return false;  // the root's parent is itself
+    below = info.key;
+    at = Fd(fs_.open(at.get(), "..", O_PATH | O_DIRECTORY, 0, 0));
+  }
+}
+
+Status TreeRun::prepare() {
+  if (auto fine = refuse_wishes(); !fine) return fine;
+  auto from = shared_.roots.open_place(transfer_.source, O_RDONLY | O_DIRECTORY);
+  if (!from) return fail(from.error());
+  top_ = std::make_shared<TreeFolder>();
+  top_->from = std::move(*from);
+  if (const int result = fs_.info(top_->from.get(), top_->info); result < 0)
+    return fail_errno(-result, "look at", transfer_.source.given);
+  auto nearest = shared_.roots.open_nearest(transfer_.target);
+  if (!nearest) return fail(nearest.error());
+  auto within = lies_within(nearest->get(), top_->info.key);
+  if (!within) return fail(within.error());
+  if (*within)
+    return fail(Code::invalid_argument, "the target " + quoted(transfer_.target.given) + " lies inside the source " +
+                                            quoted(transfer_.source.given) + "; choose one outside of it");
+  return open_target(top_->info);
+}
+
+Status TreeRun::open_target(const FileInfo& source) {
+  whole_ = transfer_.tree_atomic;
+  auto there = shared_.roots.open_place(transfer_.target, O_RDONLY | O_DIRECTORY);
+  const bool exists = there.has_value();
+  if (!exists && there.error().code != Code::not_found) return fail(there.error());
+  if (exists) {
+    FileInfo info;
+    if (const int result = fs_.info(there->get(), info); result < 0) return fail_errno(-result, "look at", transfer_.target.given);
+    if (info.key == source.key)
+      return fail(Code::invalid_argument, quoted(transfer_.target.given) + " is source and target; choose another target");
+    top_->to = std::move(*there);
+    top_->to_key = info.key;
+    Space space;
+    if (fs_.space(top_->to.get(), space) == 0 && space.kernel_view)
+      return fail(Code::invalid_argument, quoted(transfer_.target.given) + " is a file system of the kernel; choose a folder on a disk");
+  }
+  if (exists && !whole_) {
+    key_ = {top_->to_key, {}};
+    if (shared_.targets.replaced(key_, running_.sequence)) return fail(replaced_error(transfer_));
+    return {};
+  }
+  auto spot = shared_.roots.open_parent(transfer_.target, true);
+  if (!spot) return fail(spot.error());
+  spot_ = std::move(*spot);
+  auto key = target_key(fs_, spot_.folder.get(), spot_.name, transfer_.target.given);
+  if (!key) return fail(key.error());
+  key_ = std::move(*key);
+  if (shared_.targets.replaced(key_, running_.sequence)) return fail(replaced_error(transfer_));
+  std::string name = spot_.name;
+  if (whole_) {
+    if (auto begun = begin_atomic(exists); !begun) return begun;
+    name = temporary_->name();
+  }
+  TreeFolder above;
+  above.to = Fd(fs_.open(spot_.folder.get(), ".", O_PATH | O_DIRECTORY, 0, 0));
+  top_->name = name;
+  top_->path = transfer_.target.given;  // for messages while it is made
+  top_->above = std::shared_ptr<TreeFolder>(std::shared_ptr<TreeFolder>(), &above);
+  auto entered = enter_target(*top_);
+  top_->above = nullptr;
+  top_->path.clear();
+  if (entered && !whole_) key_ = {top_->to_key, {}};
+  return entered;
+}
+
+Status TreeRun::begin_atomic(bool exists) {
+  if (exists) {
+    auto within = lies_within(top_->from.get(), top_->to_key);
+    if (!within) return fail(within.error());
+    if (*within)
+      return fail(Code::invalid_argument, "the source " + quoted(transfer_.source.given) + " lies inside the target " +
+                                              quoted(transfer_.target.given) + ", which would be removed; leave out tree_atomic");
+  }
+  FileInfo info;
+  const int result = fs_.info(spot_.folder.get(), spot_.name.c_str(), info);
+  if (result == 0 && info.type != FileType::folder)
+    return fail(Code::invalid_argument, "the target " + quoted(transfer_.target.given) + " is there and is no folder; remove it, or choose another");
+  temporary_.emplace(fs_, spot_.folder.get(), shared_.names.next(), true);
+  return {};
+}
+
+Status TreeRun::publish_whole() {
+  if (transfer_.durability != Durability::none)
+    if (const int result = fs_.sync_all(top_->to.get()); result < 0) return fail_errno(-result, "sync", transfer_.target.given);
+  int result = 0;
+  bool exchanged = false;
+  const bool first = shared_.targets.publish(key_, running_.sequence, [&] {
+    if (running_.cancelled) {
+      result = -ECANCELED;
+      return false;
+    }
+    const char* name = temporary_->name().c_str();
+    result = fs_.rename(spot_.folder.get(), name, spot_.name.c_str(), RENAME_NOREPLACE);
+    exchanged = result == -EEXIST;
+    if (exchanged) result = fs_.rename(spot_.folder.get(), name, spot_.name.c_str(), RENAME_EXCHANGE);
+    return result == 0;
+  });
+  if (!first) return fail(replaced_error(transfer_));
+  if (result == -ECANCELED) return cancelled_error();
+  if (result < 0) return fail_errno(-result, "publish the folder", transfer_.target.given);
+  if (!exchanged) temporary_->keep();
+  temporary_.reset();  // where it was exchanged this removes what was there before
+  whole_published_ = true;
+  return transfer_.durability == Durability::full ? sync_way(fs_, spot_, transfer_.target.given) : Status{};
+}
+
+Status TreeRun::sync_end() const {
+  if (transfer_.durability != Durability::full) return {};
+  if (const int result = fs_.sync_all(top_->to.get()); result < 0) return fail_errno(-result, "sync", transfer_.target.given);
+  return spot_.folder ? sync_way(fs_, spot_, transfer_.target.given) : Status{};
+}
+
+Outcome TreeRun::outcome(Status status) const {
+  Outcome outcome = status ? Outcome{} : failed_outcome(std::move(status.error()));
+  if (status) outcome.state = State::done;
+  if (!whole_ || whole_published_) {
+    outcome.bytes = bytes_;
+    outcome.files = files_;
+  }
+  outcome.engine = cloned_ ? "reflink" : shared_.engine;
+  outcome.failures = failures_;
+  outcome.failure_count = failure_count_;
+  if (transfer_.checksum) outcome.file_checksums = checksums_;
+  return outcome;
+}
+
+}  // namespace windlass::stage

@@ -1,0 +1,135 @@
+#include "plugin/stage/uring_queue.hpp"
+
+#include <fcntl.h>
+#include <liburing.h>
+#include <sys/mman.h>
+
+#include <array>
+#include <cassert>
+#include <cerrno>
+
+#include "plugin/stage/fd.hpp"
+
+namespace windlass::stage {
+namespace {
+
+class UringQueue final : public IoQueue {
+ public:
+  UringQueue() = default;
+  UringQueue(const UringQueue&) = delete;
+  UringQueue& operator=(const UringQueue&) = delete;
+  ~UringQueue() override {
+    if (open_) io_uring_queue_exit(&ring_);
+  }
+
+  int open() {
+    struct io_uring_params params = {};
+    params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+    int result = io_uring_queue_init_params(kIoInFlightMax, &ring_, &params);
+    if (result == -EINVAL) {  // an older kernel: the plain ring serves as well
+      params = {};
+      result = io_uring_queue_init_params(kIoInFlightMax, &ring_, &params);
+    }
+    open_ = result == 0;
+    return result;
+  }
+
+  [[nodiscard]] bool has_operations() {
+    struct io_uring_probe* probe = io_uring_get_probe_ring(&ring_);
+    if (probe == nullptr) return false;
+    const bool all = io_uring_opcode_supported(probe, IORING_OP_READ) != 0 &&
+                     io_uring_opcode_supported(probe, IORING_OP_WRITE) != 0;
+    io_uring_free_probe(probe);
+    return all;
+  }
+
+  void push(const IoOp& op) override {
+    assert(unsent_ + sent_ + failed_ < kIoInFlightMax);
+    struct io_uring_sqe* entry = broken_ ? nullptr : io_uring_get_sqe(&ring_);
+    if (entry == nullptr) {
+      failures_[failed_++] = {op.tag, -EIO};
+      return;
+    }
+    if (op.kind == IoOp::Kind::read)
+      io_uring_prep_read(entry, op.fd, op.data, op.bytes, op.offset);
+    else
+      io_uring_prep_write(entry, op.fd, op.data, op.bytes, op.offset);
+    io_uring_sqe_set_data64(entry, op.tag);
+    unsent_tags_[unsent_++] = op.tag;
+  }
+
+  IoDone wait() override {
+    for (;;) {
+      if (failed_ > 0) return failures_[--failed_];
+      struct io_uring_cqe* entry = nullptr;
+      if (unsent_ == 0 && io_uring_peek_cqe(&ring_, &entry) == 0) return take(entry);
+      assert(unsent_ + sent_ > 0);
+      send();
+    }
+  }
+
+  [[nodiscard]] bool overlaps() const override { return true; }
+  [[nodiscard]] bool broken() const override { return broken_; }
+
+ private:
+  IoDone take(struct io_uring_cqe* entry) {
+    const IoDone done{static_cast<std::uint32_t>(io_uring_cqe_get_data64(entry)), entry->res};
+    io_uring_cqe_seen(&ring_, entry);
+    --sent_;
+    return done;
+  }
+
+  // Hands over what was pushed and waits for one completion.
+  void send() {
+    const int result = io_uring_submit_and_wait(&ring_, 1);
+    if (result >= 0) {
+      forget(static_cast<unsigned>(result));
+      return;
+    }
+    if (result == -EINTR || result == -EAGAIN || result == -EBUSY) return;
+    // The ring is lost. What it had not taken fails here; what it had is still waited for.
+    broken_ = true;
+    for (unsigned i = 0; i < unsent_; ++i) failures_[failed_++] = {unsent_tags_[i], result};
+    unsent_ = 0;
+  }
+
+  void forget(unsigned count) {
+    if (count > unsent_) count = unsent_;
+    for (unsigned i = count; i < unsent_; ++i) unsent_tags_[i - count] = unsent_tags_[i];
+    unsent_ -= count;
+    sent_ += count;
+  }
+
+  struct io_uring ring_ = {};
+  bool open_ = false;
+  bool broken_ = false;
+  unsigned unsent_ = 0;
+  unsigned sent_ = 0;
+  unsigned failed_ = 0;
+  std::array<std::uint32_t, kIoInFlightMax> unsent_tags_{};
+  std::array<IoDone, kIoInFlightMax> failures_{};
+};
+
+}  // namespace
+
+Result<std::unique_ptr<IoQueue>> make_uring_queue() {
+  auto queue = std::make_unique<UringQueue>();
+  if (const int result = queue->open(); result < 0) return fail_errno(-result, "set up", "io_uring");
+  return queue;
+}
+
+Status probe_uring() {
+  UringQueue queue;
+  if (const int result = queue.open(); result < 0) return fail_errno(-result, "set up", "io_uring");
+  if (!queue.has_operations()) return fail_errno(ENOSYS, "read and write by", "io_uring");
+  const Fd file(::memfd_create("windlass-probe", MFD_CLOEXEC));
+  if (!file || ::pwrite(file.get(), "w", 1, 0) != 1) return fail_errno(errno, "make a file to probe", "io_uring");
+  char byte = 0;
+  queue.push({IoOp::Kind::read, file.get(), &byte, 1, 0, 7});
+  const IoDone done = queue.wait();
+  if (done.result != 1 || done.tag != 7 || byte != 'w')
+    return fail_errno(done.result < 0 ? static_cast<int>(-done.result) : EIO, "read by", "io_uring");
+  return {};
+}
+
+}  // namespace windlass::stage
