@@ -1,7 +1,7 @@
 """How long does one loop of a scheduler take: get offers, get tasks, match, prepare payloads?
 
 A case is `NODESxTASKSxOFFERS`. Nodes are daemons on this machine, payloads are real files of it, cold before each run.
-There is one row per step and peer, and one for the whole loop. Ours and `legacy` must place as `windlass.legacy` does, and
+There is one row per step and peer, and one for the whole loop. Ours and `legacy` must place as `windlass.legacy`, and
 every staged file must have the digest of its source. `python` is the loop that teams have today; it syncs nothing, the
 others do.
 """

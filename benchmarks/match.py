@@ -95,14 +95,25 @@ def _ours(tasks: list[Row], offers: list[Row], exact: dict[str, str], stack: con
 
 def _paths(stack: contextlib.ExitStack) -> tuple[dict[str, Any], list[int]]:
     """By path a function like `windlass.match`, or why there is none; and the daemon's pid."""
-    os.environ["WINDLASS_MODE"] = "on"
+    inproc = windlass.match if _answers(windlass.match) else "no libwindlass: make build"
     try:
-        node = stack.enter_context(windlass.LocalNode(config={"local.listen": "tcp://127.0.0.1:0"}))
+        node = stack.enter_context(windlass.LocalNode(config={"local.listen": "127.0.0.1:0"}))
     except windlass.WindlassError as error:
-        return {"inproc": windlass.match, "ipc": f"no daemon: {error}", "tcp": f"no daemon: {error}"}, []
+        return {"inproc": inproc, "ipc": f"no daemon: {error}", "tcp": f"no daemon: {error}"}, []
     ipc = stack.enter_context(node.client())
     tcp = stack.enter_context(windlass.Client(node.tcp_address))
-    return {"inproc": windlass.match, "ipc": ipc.match, "tcp": tcp.match}, [node.pid]
+    return {"inproc": inproc, "ipc": ipc.match, "tcp": tcp.match}, [node.pid]
+
+
+def _answers(match: Any) -> bool:
+    """False where `windlass.legacy` answered in its place."""
+    before = _fallbacks()
+    match([{"name": 0, "cpu": 1}], [{"name": 0, "cpu": 1}])
+    return _fallbacks() == before
+
+
+def _fallbacks() -> int:
+    return windlass.stats()["fallbacks"]["match"]
 
 
 def _call(match: Any, tasks: Any, offers: Any, options: dict[str, Any]) -> Callable[[], dict[str, str]]:
@@ -110,7 +121,11 @@ def _call(match: Any, tasks: Any, offers: Any, options: dict[str, Any]) -> Calla
 
 
 def _checker(who: str, exact: dict[str, str]) -> Callable[[dict[str, str]], None]:
+    before = _fallbacks()
+
     def check(placed: dict[str, str]) -> None:
+        if _fallbacks() != before:
+            raise WrongAnswer(f"{who}: windlass.legacy answered in its place")
         if digest(placed) != digest(exact):
             raise WrongAnswer(f"{who}: {_share(placed, exact):.2%} of the placements are those of windlass.legacy")
 
