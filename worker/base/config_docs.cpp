@@ -15,9 +15,13 @@ std::string default_of(const Setting& setting) {
   return value == "\"\"" ? "empty" : value;
 }
 
-std::string escaped(std::string text) {
-  for (auto at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) text.insert(at, "\\");
-  return text;
+std::string escaped(const std::string& text) {
+  std::string cell;
+  for (const char c : text) {
+    if (c == '|') cell.push_back('\\');
+    cell.push_back(c);
+  }
+  return cell;
 }
 
 std::string section_of(const Setting& setting) {
