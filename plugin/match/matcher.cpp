@@ -1,6 +1,7 @@
 #include "plugin/match/matcher.hpp"
 
 #include "plugin/match/decode.hpp"
+#include "plugin/match/index/index.hpp"
 #include "plugin/match/scalar.hpp"
 #include "plugin/match/validate.hpp"
 
@@ -11,8 +12,8 @@ Check match(const Problem& problem, EngineChoice choice, Placement& placement) {
   if (problem.constraints) {
     if (Check fault = check_constraints(problem, *problem.constraints)) return fault;
   }
-  static_cast<void>(choice);
-  placement = match_scalar(problem);
+  const bool fast = choice != EngineChoice::scalar && index_serves(problem);
+  placement = fast ? match_index(problem) : match_scalar(problem);
   return {};
 }
 

@@ -1,0 +1,125 @@
+// The fast engines against the plain one, on random problems of many kinds. A failure prints the seed that replays it:
+// WINDLASS_SEED=n ./windlass_match_engines_test; WINDLASS_CASES=n runs more.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "plugin/match/index/index.hpp"
+#include "plugin/match/scalar.hpp"
+#include "plugin/match/testing.hpp"
+#include "plugin/match/validate.hpp"
+
+namespace windlass::match {
+namespace {
+
+class Maker {
+ public:
+  explicit Maker(uint64_t seed) : random_(seed) {}
+
+  TestProblem make() {
+    TestProblem made;
+    const size_t dimensions = one_in(20) ? below(24) + 1 : below(5) + (one_in(30) ? 0 : 1);
+    const size_t tasks = below(one_in(4) ? 400 : 60), offers = below(one_in(4) ? 400 : 60);
+    const int64_t kind = below(8);
+    for (size_t d = 0; d < dimensions; ++d) {
+      made.tasks.push_back(column(tasks, kind, 2));
+      made.offers.push_back(column(offers, kind, one_in(10) ? 1 : 3));
+    }
+    made.problem.tasks = tasks;
+    made.problem.offers = offers;
+    options(made, kind);
+    return made;
+  }
+
+ private:
+  int64_t below(int64_t end) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(end)); }
+  bool one_in(int64_t n) { return below(n) == 0; }
+
+  int64_t amount(int64_t kind, int64_t size) {
+    switch (kind) {
+      case 0:
+        return below(3) * size;  // ties and zeros
+      case 1:
+        return 1'000 * size;  // all equal
+      case 2:
+        return 50'000 + below(3) + size;  // nearly equal
+      case 3:
+        return below(1'000'000) << below(40);  // huge and tiny
+      case 4:
+        return (int64_t{1} << below(8)) * size;  // few shapes
+      case 5:
+        return one_in(2) ? 0 : below(20);
+      default:
+        return below(100'000) * size;
+    }
+  }
+
+  std::vector<int64_t> column(size_t rows, int64_t kind, int64_t size) {
+    std::vector<int64_t> made(rows);
+    for (int64_t& value : made) value = amount(kind, size);
+    return made;
+  }
+
+  void options(TestProblem& made, int64_t kind) {
+    Problem& problem = made.problem;
+    constexpr Policy kPolicies[] = {Policy::best_fit, Policy::best_fit, Policy::worst_fit, Policy::cost,
+                                    Policy::dot_product};
+    problem.policy = kPolicies[below(5)];
+    problem.mode = one_in(2) ? Mode::packing : Mode::exclusive;
+    if (problem.mode == Mode::exclusive && one_in(2)) problem.ties = Ties::swap_remove;
+    problem.normalize = problem.policy == Policy::dot_product || !one_in(4);
+    if (one_in(3)) {
+      for (size_t d = 0; d < made.tasks.size(); ++d) made.weights.push_back(one_in(3) ? 0 : below(200'000) + 1);
+    }
+    if (one_in(5) && kind != 3) {
+      for (size_t d = 0; d < made.tasks.size(); ++d) made.scale.push_back(one_in(3) ? 0 : below(100'000) + 1);
+    }
+    if (one_in(3)) {
+      for (size_t task = 0; task < problem.tasks; ++task) made.priority.push_back(static_cast<int32_t>(below(3)) - 1);
+    }
+    if (problem.policy == Policy::cost || one_in(4)) {
+      for (size_t offer = 0; offer < problem.offers; ++offer) made.price.push_back(below(5));
+      if (one_in(2)) problem.max_price = below(5);
+    }
+    if (problem.policy != Policy::cost && one_in(3)) {
+      problem.max_score = static_cast<double>(below(2'000) - 1'000) / (problem.normalize ? 500.0 : 0.01);
+    }
+  }
+
+  std::mt19937_64 random_;
+};
+
+uint64_t number_from(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+void expect_same(const Placement& truth, const Placement& fast) {
+  EXPECT_EQ(truth.offer_index, fast.offer_index);
+  EXPECT_EQ(truth.order, fast.order);
+  EXPECT_EQ(truth.placed, fast.placed);
+  EXPECT_EQ(truth.score_high, fast.score_high);
+  EXPECT_EQ(truth.score_low, fast.score_low);
+  EXPECT_EQ(truth.price_added, fast.price_added);
+}
+
+TEST(Engines, AnswerAlikeOnRandomProblems) {
+  const uint64_t cases = number_from("WINDLASS_CASES", 3'000);
+  const uint64_t first = number_from("WINDLASS_SEED", 1);
+  size_t compared = 0;
+  for (uint64_t seed = first; seed < first + cases; ++seed) {
+    TestProblem made = Maker(seed).make();
+    const Problem& problem = made.view();
+    if (validate(problem) || !index_serves(problem)) continue;
+    ++compared;
+    const Placement truth = match_scalar(problem);
+    expect_same(truth, match_index(problem));
+    expect_same(truth, match_index(problem, true));
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "WINDLASS_SEED=" << seed << " WINDLASS_CASES=1";
+  }
+  EXPECT_GT(compared, cases / 2);
+}
+
+}  // namespace
+}  // namespace windlass::match

@@ -1,0 +1,250 @@
+#include "plugin/match/index/bands.hpp"
+
+#include <algorithm>
+
+namespace windlass::match {
+namespace {
+
+uint8_t rank_at(uint64_t ranks, size_t row) {
+  return static_cast<uint8_t>(ranks >> (8 * row));
+}
+
+bool by_key(const Bands::Entry& a, const Bands::Entry& b) {
+  return a.key < b.key;
+}
+
+}  // namespace
+
+std::array<uint8_t, kRanksMax> Bands::unpack(uint64_t ranks) const {
+  std::array<uint8_t, kRanksMax> bytes;
+  for (size_t row = 0; row < kRanksMax; ++row) bytes[row] = rank_at(ranks, row);
+  return bytes;
+}
+
+void Bands::build(std::span<Entry> entries) {
+  for (size_t first = 0; first < entries.size(); first += capacity()) {
+    const std::span<Entry> part = entries.subspan(first, std::min(capacity(), entries.size() - first));
+    order_.push_back(new_band());
+    low_.push_back(part.front().key);
+    fill_band(order_.back(), part);
+  }
+}
+
+size_t Bands::first_band(const Key& from) const {
+  const auto at = std::lower_bound(low_.begin(), low_.end(), from);
+  return at == low_.begin() ? 0 : static_cast<size_t>(at - low_.begin() - 1);
+}
+
+size_t Bands::band_for(const Key& key) {
+  const auto at = std::upper_bound(low_.begin(), low_.end(), key);
+  if (at != low_.begin()) return static_cast<size_t>(at - low_.begin() - 1);
+  low_[0] = key;
+  return 0;
+}
+
+int32_t Bands::new_cell() {
+  if (spare_cells_.empty()) {
+    cells_.emplace_back();
+    ranks_.resize(cells_.size() * shape_.rows);
+    return static_cast<int32_t>(cells_.size() - 1);
+  }
+  const int32_t cell = spare_cells_.back();
+  spare_cells_.pop_back();
+  cells_[cell].live = 0;
+  return cell;
+}
+
+int32_t Bands::new_band() {
+  if (spare_bands_.empty()) {
+    bands_.emplace_back();
+    tops_.resize(bands_.size() * shape_.rows);
+    return static_cast<int32_t>(bands_.size() - 1);
+  }
+  const int32_t band = spare_bands_.back();
+  spare_bands_.pop_back();
+  return band;
+}
+
+// The tightest cell that need not grow for it, else the one that grows least.
+int Bands::choose_cell(int32_t band, const std::array<uint8_t, kRanksMax>& ranks) const {
+  const uint64_t live = bands_[band].live;
+  const uint64_t inside = at_least(tops_, band, ranks.data()) & live;
+  const Lanes* tops = &tops_[static_cast<size_t>(band) * shape_.rows];
+  uint64_t places = inside ? inside : live;
+  int best = -1, best_cost = 0;
+  for (int place; next(places, place);) {
+    int cost = 0;
+    for (size_t row = 0; row < shape_.rows; ++row) {
+      const int above = tops[row].byte[place] - ranks[row];
+      cost += inside ? above : std::max(0, -above);
+    }
+    if (best < 0 || cost < best_cost) {
+      best = place;
+      best_cost = cost;
+    }
+  }
+  return best;
+}
+
+// The cell has room.
+void Bands::put(int32_t band_number, int place, const Entry& entry) {
+  Band& band = bands_[band_number];
+  const int32_t number = band.cell[place];
+  Cell& cell = cells_[number];
+  const int lane = std::countr_one(cell.live);
+  cell.live |= uint64_t{1} << lane;
+  cell.group[lane] = entry.group;
+  cell.key[lane] = entry.key;
+  Lanes* ranks = &ranks_[static_cast<size_t>(number) * shape_.rows];
+  Lanes* tops = &tops_[static_cast<size_t>(band_number) * shape_.rows];
+  for (size_t row = 0; row < shape_.rows; ++row) {
+    const uint8_t rank = rank_at(entry.ranks, row);
+    ranks[row].byte[lane] = rank;
+    tops[row].byte[place] = std::max(tops[row].byte[place], rank);
+  }
+  if (entry.key < band.least[place]) band.least[place] = entry.key;
+  ++band.count;
+}
+
+void Bands::gather_cell(int32_t number, std::vector<Entry>& into) const {
+  const Cell& cell = cells_[number];
+  const Lanes* table = ranks_.data() + static_cast<size_t>(number) * shape_.rows;
+  uint64_t lanes = cell.live;
+  for (int lane; next(lanes, lane);) {
+    uint64_t ranks = 0;
+    for (size_t row = 0; row < shape_.rows; ++row) ranks |= static_cast<uint64_t>(table[row].byte[lane]) << (8 * row);
+    into.push_back({cell.key[lane], ranks, cell.group[lane]});
+  }
+}
+
+void Bands::gather_band(int32_t band, std::vector<Entry>& into) const {
+  uint64_t places = bands_[band].live;
+  for (int place; next(places, place);) gather_cell(bands_[band].cell[place], into);
+}
+
+void Bands::clear_band(int32_t number) {
+  Band& band = bands_[number];
+  uint64_t places = band.live;
+  for (int place; next(places, place);) spare_cells_.push_back(band.cell[place]);
+  band.live = 0;
+  band.count = 0;
+}
+
+void Bands::fill_band(int32_t band, std::span<Entry> entries) {
+  bands_[band].live = 0;
+  bands_[band].count = 0;
+  fill_cells(band, entries, (entries.size() + shape_.fill - 1) / shape_.fill);
+}
+
+// Cuts at the middle of the widest row until a cell holds the rest.
+void Bands::fill_cells(int32_t band, std::span<Entry> entries, size_t cells) {
+  if (cells > 1) {
+    const size_t middle = entries.size() * (cells / 2) / cells;
+    sort_at(entries, middle);
+    fill_cells(band, entries.first(middle), cells / 2);
+    fill_cells(band, entries.subspan(middle), cells - cells / 2);
+    return;
+  }
+  const int place = std::countr_one(bands_[band].live);
+  const int32_t cell = new_cell();
+  bands_[band].cell[place] = cell;
+  bands_[band].least[place] = kKeyMost;
+  bands_[band].live |= uint64_t{1} << place;
+  Lanes* tops = tops_.data() + static_cast<size_t>(band) * shape_.rows;
+  for (size_t row = 0; row < shape_.rows; ++row) tops[row].byte[place] = 0;
+  for (const Entry& entry : entries) put(band, place, entry);
+}
+
+size_t Bands::widest_row(std::span<const Entry> entries) const {
+  std::array<uint8_t, kRanksMax> low, high{};
+  low.fill(255);
+  for (const Entry& entry : entries) {
+    for (size_t row = 0; row < shape_.rows; ++row) {
+      low[row] = std::min(low[row], rank_at(entry.ranks, row));
+      high[row] = std::max(high[row], rank_at(entry.ranks, row));
+    }
+  }
+  size_t widest = 0;
+  for (size_t row = 1; row < shape_.rows; ++row) {
+    if (high[row] - low[row] > high[widest] - low[widest]) widest = row;
+  }
+  return widest;
+}
+
+void Bands::sort_at(std::span<Entry> entries, size_t middle) const {
+  const size_t row = widest_row(entries);
+  std::nth_element(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(middle), entries.end(),
+                   [row](const Entry& a, const Entry& b) { return rank_at(a.ranks, row) < rank_at(b.ranks, row); });
+}
+
+void Bands::split_cell(int32_t band, int place) {
+  std::vector<Entry> entries;
+  entries.reserve(kLanes);
+  gather_cell(bands_[band].cell[place], entries);
+  spare_cells_.push_back(bands_[band].cell[place]);
+  bands_[band].live &= ~(uint64_t{1} << place);
+  bands_[band].count -= entries.size();
+  fill_cells(band, entries, 2);
+}
+
+void Bands::split_band(size_t position, const Entry& extra) {
+  const int32_t band = order_[position];
+  std::vector<Entry> entries;
+  entries.reserve(bands_[band].count + 1);
+  gather_band(band, entries);
+  entries.push_back(extra);
+  const size_t middle = entries.size() / 2;
+  std::nth_element(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(middle), entries.end(), by_key);
+  clear_band(band);
+  const int32_t above = new_band();
+  order_.insert(order_.begin() + static_cast<ptrdiff_t>(position) + 1, above);
+  low_.insert(low_.begin() + static_cast<ptrdiff_t>(position) + 1, entries[middle].key);
+  fill_band(band, std::span(entries).first(middle));
+  fill_band(above, std::span(entries).subspan(middle));
+}
+
+void Bands::remove_band(size_t position) {
+  clear_band(order_[position]);
+  spare_bands_.push_back(order_[position]);
+  order_.erase(order_.begin() + static_cast<ptrdiff_t>(position));
+  low_.erase(low_.begin() + static_cast<ptrdiff_t>(position));
+}
+
+void Bands::erase(const Slot& slot) {
+  const auto position = static_cast<size_t>(slot.position);
+  Band& band = bands_[order_[position]];
+  Cell& cell = cells_[band.cell[slot.place]];
+  cell.live &= ~(uint64_t{1} << slot.lane);
+  --band.count;
+  if (cell.live == 0) {
+    spare_cells_.push_back(band.cell[slot.place]);
+    band.live &= ~(uint64_t{1} << slot.place);
+  }
+  if (band.count == 0) {
+    remove_band(position);
+  } else {
+    tidy(position);
+  }
+}
+
+// Packs a band anew once half of its cells' room is empty, together with the next one where both make less than half.
+void Bands::tidy(size_t position) {
+  const Band& band = bands_[order_[position]];
+  const auto cells = static_cast<size_t>(std::popcount(band.live));
+  const bool sparse = cells > 1 && band.count * 2 < cells * shape_.fill;
+  const bool small = cells == 1 && band.count == shape_.fill / 4;
+  if (!sparse && !small) return;
+  const bool join =
+      position + 1 < order_.size() && band.count + bands_[order_[position + 1]].count <= capacity() * 3 / 4;
+  if (!sparse && !join) return;
+  std::vector<Entry> entries;
+  gather_band(order_[position], entries);
+  if (join) {
+    gather_band(order_[position + 1], entries);
+    remove_band(position + 1);
+  }
+  clear_band(order_[position]);
+  fill_band(order_[position], entries);
+}
+
+}  // namespace windlass::match

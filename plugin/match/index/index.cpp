@@ -1,0 +1,144 @@
+#include "plugin/match/index/index.hpp"
+
+#include <algorithm>
+
+#include "plugin/match/index/failures.hpp"
+#include "plugin/match/index/pool.hpp"
+#include "plugin/match/index/shapes.hpp"
+#include "plugin/match/turns.hpp"
+
+namespace windlass::match {
+namespace {
+
+// In packing an offer that comes back may lie before a shape's cursor; so each is told, while they are few.
+constexpr size_t kShapesTold = 24;
+
+// What is known of a task's amounts, or of a shape's.
+struct Query {
+  Wide sum = 0;  // weighted, as the offers' keys
+  uint64_t ranks = 0;
+  Key from = kKeyLeast, to = kKeyMost;
+  bool known = false;
+  bool failed = false;
+};
+
+class Index {
+ public:
+  Index(const Problem& problem, const Kernel& kernel)
+      : problem_(problem),
+        scoring_(scoring_of(problem)),
+        ranks_(problem),
+        pool_(problem, scoring_, ranks_, kernel),
+        shapes_(shapes_of(problem)),
+        queries_(shapes_.example.size()),
+        failures_(problem.dimensions),
+        wanted_(problem.dimensions) {
+    placement_.engine = kernel.engine;
+    placement_.resize(problem.tasks, problem.policy == Policy::cost);
+    cursors_ = problem.mode == Mode::exclusive || queries_.size() <= kShapesTold;
+    for (size_t d = 0; d < problem.dimensions; ++d) {
+      const int64_t* column = problem.offer_amounts[d];
+      largest_.push_back(column && problem.offers > 0 ? *std::max_element(column, column + problem.offers) : 0);
+    }
+  }
+
+  Placement run() {
+    Turns turns = turns_of(problem_, {});
+    for (const int32_t task : turns.order) take(task);
+    placement_.order = std::move(turns.order);
+    return std::move(placement_);
+  }
+
+ private:
+  void take(int32_t task) {
+    for (size_t d = 0; d < problem_.dimensions; ++d) wanted_[d] = problem_.task_amount(task, d);
+    Query one;
+    Query& query = shapes_.of.empty() ? one : queries_[shapes_.of[task]];
+    if (!query.known) ask(query);
+    if (query.failed) return;
+    const Bands::Slot slot = pool_.best(wanted_.data(), query.ranks, query.from, query.to);
+    if (slot.group < 0) {
+      fail(query);
+      return;
+    }
+    if (cursors_) query.from = slot.key;  // what lies before it can't take this shape any more
+    place(task, query, slot);
+  }
+
+  void ask(Query& query) {
+    query.known = true;
+    for (size_t d = 0; d < problem_.dimensions; ++d) query.failed = query.failed || wanted_[d] > largest_[d];
+    if (query.failed || (query.failed = failures_.covers(wanted_.data()))) return;
+    query.ranks = ranks_.of(wanted_.data());
+    for (size_t d = 0; d < problem_.dimensions; ++d) query.sum += scoring_.weight[d] * wanted_[d];
+    if (problem_.policy == Policy::best_fit) {
+      query.from = {0, query.sum};
+      if (scoring_.limited) query.to = {0, added(query.sum, scoring_.limit)};
+    } else if (problem_.policy == Policy::worst_fit) {
+      query.to = {0, -query.sum};
+      if (scoring_.limited) query.to.sum = std::min(query.to.sum, added(-query.sum, scoring_.limit));
+    }
+  }
+
+  // Sums and limits are each within 2^126 + 2^64, so only their sum may leave the range.
+  static Wide added(Wide sum, Wide limit) {
+    if (limit > 0 && sum > kWideMax - limit) return kWideMax;
+    if (limit < 0 && sum < -kWideMax - limit) return -kWideMax;
+    return sum + limit;
+  }
+
+  void fail(Query& query) {
+    if (scoring_.limited) {
+      query.failed = problem_.mode == Mode::exclusive;  // in packing an offer may shrink into the limit
+      return;
+    }
+    query.failed = true;
+    failures_.add(wanted_.data());
+  }
+
+  void place(int32_t task, const Query& query, const Bands::Slot& slot) {
+    const int32_t offer = pool_.offer(slot);
+    const bool descending = problem_.policy == Policy::worst_fit;
+    placement_.put(task, offer, descending ? slot.key.sum + query.sum : slot.key.sum - query.sum);
+    if (problem_.policy == Policy::cost) placement_.price_added[task] = slot.key.price;
+    ++placement_.placed;
+    const Key key = pool_.take(slot, wanted_.data(), query.sum);
+    if (problem_.mode == Mode::packing && cursors_) tell(key, pool_.amounts(offer));
+  }
+
+  void tell(const Key& key, const int64_t* amounts) {
+    for (size_t shape = 0; shape < queries_.size(); ++shape) {
+      Query& query = queries_[shape];
+      if (!query.known || query.failed || !(key < query.from)) continue;
+      bool fits = true;
+      for (size_t d = 0; d < problem_.dimensions; ++d) {
+        fits = fits && problem_.task_amount(shapes_.example[shape], d) <= amounts[d];
+      }
+      if (fits) query.from = key;
+    }
+  }
+
+  const Problem& problem_;
+  const Scoring scoring_;
+  const Ranks ranks_;
+  Pool pool_;
+  const Shapes shapes_;
+  std::vector<Query> queries_;  // by shape
+  Failures failures_;
+  std::vector<int64_t> largest_;  // by dimension: of all offers at the start
+  std::vector<int64_t> wanted_;   // amounts of the task at hand
+  bool cursors_ = false;
+  Placement placement_;
+};
+
+}  // namespace
+
+bool index_serves(const Problem& problem) {
+  return problem.constraints == nullptr && problem.policy != Policy::dot_product;
+}
+
+Placement match_index(const Problem& problem, bool plain) {
+  return Index(problem, plain ? plain_kernel() : kernel()).run();
+}
+
+}  // namespace windlass::match

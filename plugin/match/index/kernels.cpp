@@ -1,0 +1,97 @@
+#include "plugin/match/index/kernels.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace windlass::match {
+namespace {
+
+uint64_t at_least_plain(const uint8_t* table, const uint8_t* least, size_t rows) {
+  uint8_t good[kLanes];
+  for (uint8_t& lane : good) lane = 1;
+  for (size_t row = 0; row < rows; ++row) {
+    const uint8_t* values = table + row * kLanes;
+    const uint8_t bound = least[row];
+    for (size_t lane = 0; lane < kLanes; ++lane) good[lane] &= static_cast<uint8_t>(values[lane] >= bound);
+  }
+  uint64_t mask = 0;
+  for (size_t lane = 0; lane < kLanes; ++lane) mask |= static_cast<uint64_t>(good[lane]) << lane;
+  return mask;
+}
+
+constexpr Kernel kPlain{Engine::scalar, at_least_plain};
+
+#if defined(__x86_64__)
+
+__attribute__((target("avx2"))) uint64_t at_least_avx2(const uint8_t* table, const uint8_t* least, size_t rows) {
+  __m256i low = _mm256_set1_epi8(-1), high = low;
+  for (size_t row = 0; row < rows; ++row) {
+    const __m256i bound = _mm256_set1_epi8(static_cast<char>(least[row]));
+    const auto* values = reinterpret_cast<const __m256i*>(table + row * kLanes);
+    const __m256i first = _mm256_load_si256(values), second = _mm256_load_si256(values + 1);
+    low = _mm256_and_si256(low, _mm256_cmpeq_epi8(_mm256_max_epu8(first, bound), first));
+    high = _mm256_and_si256(high, _mm256_cmpeq_epi8(_mm256_max_epu8(second, bound), second));
+  }
+  const auto lower = static_cast<uint32_t>(_mm256_movemask_epi8(low));
+  const auto upper = static_cast<uint32_t>(_mm256_movemask_epi8(high));
+  return lower | static_cast<uint64_t>(upper) << 32;
+}
+
+__attribute__((target("avx512f,avx512bw"))) uint64_t at_least_avx512(const uint8_t* table, const uint8_t* least,
+                                                                     size_t rows) {
+  uint64_t mask = ~uint64_t{0};
+  for (size_t row = 0; row < rows; ++row) {
+    const __m512i bound = _mm512_set1_epi8(static_cast<char>(least[row]));
+    mask = _mm512_mask_cmpge_epu8_mask(mask, _mm512_load_si512(table + row * kLanes), bound);
+  }
+  return mask;
+}
+
+Kernel widest() {
+  if (__builtin_cpu_supports("avx512bw")) return {Engine::avx512, at_least_avx512};
+  if (__builtin_cpu_supports("avx2")) return {Engine::avx2, at_least_avx2};
+  return kPlain;
+}
+
+#elif defined(__aarch64__)
+
+uint64_t at_least_neon(const uint8_t* table, const uint8_t* least, size_t rows) {
+  uint64_t mask = 0;
+  for (size_t part = 0; part < kLanes; part += 8) {
+    uint8x8_t good = vdup_n_u8(0xFF);
+    for (size_t row = 0; row < rows; ++row) {
+      good = vand_u8(good, vcge_u8(vld1_u8(table + row * kLanes + part), vdup_n_u8(least[row])));
+    }
+    constexpr uint8_t kBits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    mask |= static_cast<uint64_t>(vaddv_u8(vand_u8(good, vld1_u8(kBits)))) << part;
+  }
+  return mask;
+}
+
+Kernel widest() {
+  return {Engine::neon, at_least_neon};
+}
+
+#else
+
+Kernel widest() {
+  return kPlain;
+}
+
+#endif
+
+}  // namespace
+
+const Kernel& kernel() {
+  static const Kernel chosen = widest();
+  return chosen;
+}
+
+const Kernel& plain_kernel() {
+  return kPlain;
+}
+
+}  // namespace windlass::match

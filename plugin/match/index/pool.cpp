@@ -1,0 +1,114 @@
+#include "plugin/match/index/pool.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "plugin/match/index/sorted_offers.hpp"
+
+namespace windlass::match {
+namespace {
+
+std::vector<int32_t> numbers(size_t count) {
+  std::vector<int32_t> made(count);
+  std::iota(made.begin(), made.end(), 0);
+  return made;
+}
+
+// Exclusive offers only go: full cells. In packing they come back: room to insert.
+Bands::Shape shape_of(const Problem& problem, const Ranks& ranks) {
+  return {.rows = ranks.rows(), .cells = 16, .fill = problem.mode == Mode::packing ? size_t{44} : kLanes};
+}
+
+}  // namespace
+
+Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, const Kernel& kernel)
+    : ranks_(ranks),
+      dimensions_(problem.dimensions),
+      packing_(problem.mode == Mode::packing),
+      swap_remove_(problem.ties == Ties::swap_remove),
+      descending_(problem.policy == Policy::worst_fit),
+      tie_(numbers(problem.offers)),
+      heaps_(problem.offers, tie_),
+      group_of_(problem.offers, -1),
+      left_(problem.dimensions),
+      bands_(shape_of(problem, ranks), kernel) {
+  if (swap_remove_) list_ = tie_;
+  const SortedOffers sorted = sort_offers(problem, scoring);
+  std::vector<Bands::Entry> entries;
+  for (const int32_t offer : sorted.offers) {
+    const bool fresh =
+        entries.empty() || !(entries.back().key == sorted.key[offer]) || !same_amounts(problem, root_.back(), offer);
+    if (fresh) {
+      for (size_t d = 0; d < dimensions_; ++d) amounts_.push_back(problem.offer_amount(offer, d));
+      root_.push_back(TieHeaps::kNone);
+      const auto group = static_cast<int32_t>(root_.size() - 1);
+      entries.push_back({sorted.key[offer], ranks_.of(group_amounts(group)), group});
+    }
+    group_of_[offer] = entries.back().group;
+    root_.back() = heaps_.push(root_.back(), offer);
+  }
+  bands_.build(entries);
+}
+
+Bands::Slot Pool::best(const int64_t* wanted, uint64_t ranks, const Key& from, const Key& to) const {
+  const auto fits = [&](int32_t group) {
+    const int64_t* has = group_amounts(group);
+    bool enough = true;
+    for (size_t d = 0; d < dimensions_; ++d) enough &= wanted[d] <= has[d];
+    return enough;
+  };
+  return bands_.best(ranks, from, to, fits, [&](int32_t group) { return tie_[root_[group]]; });
+}
+
+Key Pool::take(const Bands::Slot& slot, const int64_t* wanted, Wide wanted_sum) {
+  const int32_t group = slot.group;
+  const int32_t offer = root_[group];
+  Key key = slot.key;
+  if (packing_) {
+    key.price = 0;  // nothing is added for an offer in use
+    key.sum += descending_ ? wanted_sum : -wanted_sum;
+    for (size_t d = 0; d < dimensions_; ++d) left_[d] = group_amounts(group)[d] - wanted[d];
+  }
+  root_[group] = heaps_.pop(offer);
+  if (root_[group] == TieHeaps::kNone) {
+    bands_.erase(slot);
+    spare_.push_back(group);
+  }
+  if (swap_remove_) fill_hole(offer);
+  if (packing_) put_back(offer, key, left_);
+  return key;
+}
+
+// The last of the list takes the place of a used offer.
+int32_t Pool::fill_hole(int32_t offer) {
+  const int32_t hole = tie_[offer];
+  const int32_t last = list_.back();
+  list_.pop_back();
+  if (last == offer) return offer;
+  list_[hole] = last;
+  tie_[last] = hole;
+  const int32_t group = group_of_[last];
+  if (group >= 0) root_[group] = heaps_.sunk(root_[group], last);
+  return last;
+}
+
+void Pool::put_back(int32_t offer, const Key& key, std::vector<int64_t>& amounts) {
+  const auto same = [&](int32_t group) { return std::equal(amounts.begin(), amounts.end(), group_amounts(group)); };
+  int32_t group = -1;
+  if (spare_.empty()) {
+    spare_.push_back(static_cast<int32_t>(root_.size()));
+    root_.push_back(TieHeaps::kNone);
+    amounts_.resize(amounts_.size() + dimensions_);
+  }
+  group = bands_.insert({key, ranks_.of(amounts.data()), spare_.back()}, same);
+  if (group < 0) {
+    group = spare_.back();
+    spare_.pop_back();
+    std::copy(amounts.begin(), amounts.end(), amounts_.begin() + static_cast<ptrdiff_t>(group * dimensions_));
+    root_[group] = TieHeaps::kNone;
+  }
+  group_of_[offer] = group;
+  root_[group] = heaps_.push(root_[group], offer);
+}
+
+}  // namespace windlass::match

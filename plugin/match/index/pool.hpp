@@ -1,0 +1,51 @@
+// The free offers of one call: groups of equal ones, who of a group is first, and the index over the groups.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "plugin/match/index/bands.hpp"
+#include "plugin/match/index/ranks.hpp"
+#include "plugin/match/index/tie_heap.hpp"
+#include "plugin/match/problem.hpp"
+#include "plugin/match/scoring.hpp"
+
+namespace windlass::match {
+
+class Pool {
+ public:
+  Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, const Kernel& kernel);
+
+  // The least key from `from` to `to` among the offers that hold `wanted`; group -1 where there is none.
+  Bands::Slot best(const int64_t* wanted, uint64_t ranks, const Key& from, const Key& to) const;
+  // The offer of the slot's group that wins ties.
+  int32_t offer(const Bands::Slot& slot) const { return root_[slot.group]; }
+  // Takes that offer: away in exclusive mode, else it comes back with less, and its new key is answered.
+  Key take(const Bands::Slot& slot, const int64_t* wanted, Wide wanted_sum);
+  // After `take`: what the offer holds now.
+  const int64_t* amounts(int32_t offer) const { return group_amounts(group_of_[offer]); }
+
+ private:
+  std::vector<Bands::Entry> grouped(const Problem& problem);
+  const int64_t* group_amounts(int32_t group) const {
+    return amounts_.data() + static_cast<size_t>(group) * dimensions_;
+  }
+  int32_t fill_hole(int32_t offer);
+  void put_back(int32_t offer, const Key& key, std::vector<int64_t>& amounts);
+
+  const Ranks& ranks_;
+  const size_t dimensions_;
+  const bool packing_, swap_remove_, descending_;
+  std::vector<int32_t> tie_;   // by offer: the lower wins a tie
+  std::vector<int32_t> list_;  // swap_remove: free offers by position
+  TieHeaps heaps_;
+  std::vector<int64_t> amounts_;   // [groups][dimensions]
+  std::vector<int32_t> root_;      // by group: its first offer
+  std::vector<int32_t> group_of_;  // by offer
+  std::vector<int32_t> spare_;     // groups without offers
+  std::vector<int64_t> left_;      // scratch: what an offer holds after a task
+  Bands bands_;
+};
+
+}  // namespace windlass::match
