@@ -113,7 +113,7 @@ void write_rates(Writer& writer, const std::map<std::string, Rates>& all) {
 }
 
 void write_report(Writer& writer, const LoadReport& report) {
-  writer.map(report.age_seconds ? 18 : 17);
+  writer.map(report.age_seconds ? 17 : 16);
   writer.str("sequence").unsigned_integer(report.sequence).str("incarnation").str(report.incarnation);
   if (report.age_seconds) writer.str("age_seconds").number(*report.age_seconds);
   writer.str("cores").number(report.cores).str("cpu_ratio").number(report.cpu_ratio);
