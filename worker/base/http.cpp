@@ -2,10 +2,17 @@
 
 #include <CivetServer.h>
 #include <fmt/format.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string_view>
+#include <thread>
 #include <vector>
+
+#include "worker/base/config_value.hpp"
 
 namespace windlass::worker {
 namespace {
@@ -19,15 +26,25 @@ struct Page {
   std::string body;
 };
 
-// Serves what `make` answers, to GET and HEAD; civetweb refuses the other methods with 405.
+// Serves what `make` answers, to GET and HEAD.
 class PageHandler : public CivetHandler {
  public:
   explicit PageHandler(std::function<Page()> make) : make_(std::move(make)) {}
 
   bool handleGet(CivetServer* /*server*/, mg_connection* connection) override { return serve(connection, true); }
   bool handleHead(CivetServer* /*server*/, mg_connection* connection) override { return serve(connection, false); }
+  bool handlePost(CivetServer* /*server*/, mg_connection* connection) override { return refuse(connection); }
+  bool handlePut(CivetServer* /*server*/, mg_connection* connection) override { return refuse(connection); }
+  bool handleDelete(CivetServer* /*server*/, mg_connection* connection) override { return refuse(connection); }
+  bool handlePatch(CivetServer* /*server*/, mg_connection* connection) override { return refuse(connection); }
 
  private:
+  static bool refuse(mg_connection* connection) {
+    constexpr std::string_view kAnswer =
+        "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    mg_write(connection, kAnswer.data(), kAnswer.size());
+    return true;
+  }
   bool serve(mg_connection* connection, bool with_body) {
     const Page page = make_();
     const std::string head = fmt::format(
@@ -64,24 +81,51 @@ Page ready_page(const Health& health) {
                       bridge)};
 }
 
+// civetweb looks only every two seconds whether it is to stop, or when someone connects: connects until `stopped`.
+void knock(const HostPort& at, const std::atomic<bool>& stopped) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICHOST;
+  addrinfo* to = nullptr;
+  if (::getaddrinfo(at.host.c_str(), std::to_string(at.port).c_str(), &hints, &to) != 0) return;
+  while (!stopped) {
+    const int fd = ::socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)::connect(fd, to->ai_addr, to->ai_addrlen);
+    ::close(fd);
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+  }
+  ::freeaddrinfo(to);
+}
+
 class Server : public HttpServer {
  public:
-  Server(const std::vector<std::string>& options, const Health& health, std::function<std::string()> metrics)
+  Server(const std::vector<std::string>& options, const HostPort& at, const Health& health,
+         std::function<std::string()> metrics)
       : metrics_([metrics = std::move(metrics)] {
           return Page{200, kMetricsText, metrics()};
         }),
         live_([&health] { return live_page(health); }),
         ready_([&health] { return ready_page(health); }),
-        server_(options) {
+        server_(options),
+        at_(at) {
     server_.addHandler("/metrics$", metrics_);
     server_.addHandler("/livez$", live_);
     server_.addHandler("/readyz$", ready_);
+    at_.port = static_cast<std::uint16_t>(port());
+  }
+  ~Server() override {
+    std::atomic<bool> stopped = false;
+    std::thread waker([&] { knock(at_, stopped); });
+    server_.close();
+    stopped = true;
+    waker.join();
   }
   int port() const override { return const_cast<CivetServer&>(server_).getListeningPorts().at(0); }
 
  private:
   PageHandler metrics_, live_, ready_;
-  CivetServer server_;  // last: it ends its threads before the handlers go
+  CivetServer server_;
+  HostPort at_;
 };
 
 }  // namespace
@@ -89,11 +133,13 @@ class Server : public HttpServer {
 tl::expected<std::unique_ptr<HttpServer>, std::string> HttpServer::start(const std::string& listen,
                                                                          const Health& health,
                                                                          std::function<std::string()> metrics) {
+  const auto at = parse_host_port(listen);
+  if (!at) return tl::unexpected("http.listen: " + listen + " is no host:port; write both");
   // Two threads: a slow reader of one page does not keep the other from being asked.
   const std::vector<std::string> options = {
       "listening_ports", listen, "num_threads", "2", "request_timeout_ms", "10000", "enable_directory_listing", "no"};
   try {
-    return std::make_unique<Server>(options, health, std::move(metrics));
+    return std::make_unique<Server>(options, *at, health, std::move(metrics));
   } catch (const CivetException& fault) {
     return tl::unexpected(
         fmt::format("http.listen: {} cannot be listened on ({}); choose another port, or 0 for any that is free",
