@@ -34,7 +34,7 @@ class BridgeCore:
     def __init__(self, *, beat: float, suspect_after: float, dead_after: float, now: float) -> None:
         self.nodes = NodeTable(beat=beat, suspect_after=suspect_after, dead_after=dead_after, now=now)
         self.untold: list[Callable[[], None]] = []
-        self.requests = Requests(silence_s=None, later=self.untold.append)  # a node's beats tell whether it lives
+        self.requests = Requests(judge_silence=False, later=self.untold.append)  # a node's beats tell whether it lives
         self.incarnation = secrets.token_hex(8)
         self.dropped = 0
         self._timing = {

@@ -193,6 +193,7 @@ class BridgeThread:
             if request.detach and request.accepted:
                 self._end(request.id, Cancelled("the bridge was closed; the detached transfers go on at the node"))
             else:
+                request.sink.closing()
                 self._send_cancel(request.id)
         self._tell()
 

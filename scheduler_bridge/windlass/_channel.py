@@ -278,6 +278,7 @@ class Channel:
                 reason = "the client was closed; the detached transfers go on in the daemon"
                 self._requests.end(request.id, Cancelled(reason))
             elif request.lasting:
+                request.sink.closing()
                 self._cancel(request.id)
             else:
                 self._abandon(request.id)

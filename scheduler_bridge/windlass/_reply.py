@@ -20,6 +20,9 @@ class Sink(Protocol):
     def advance(self, body: dict[str, Any]) -> None:
         """A PROGRESS has come."""
 
+    def closing(self) -> None:
+        """Its client is closed: the request is cancelled, and ends as the daemon says."""
+
     def finish(self, message: Message) -> None:
         """The RESULT has come."""
 
@@ -35,6 +38,9 @@ class Reply(concurrent.futures.Future[Message]):
 
     def advance(self, body: dict[str, Any]) -> None:
         """Such a request has no progress."""
+
+    def closing(self) -> None:
+        """It ends CANCELLED at once."""
 
     def finish(self, message: Message) -> None:
         if self.set_running_or_notify_cancel():

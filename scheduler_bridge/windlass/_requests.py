@@ -53,12 +53,12 @@ class Request:
 
 
 class Requests:
-    """Used by one thread only. `later` runs what tells a sink; `silence_s` None: silence is judged elsewhere."""
+    """Used by one thread only. `later` runs what tells a sink; `judge_silence` False: others do that."""
 
     def __init__(
-        self, *, silence_s: float | None = SILENCE_S, later: Callable[[Callable[[], None]], None] | None = None
+        self, *, judge_silence: bool = True, later: Callable[[Callable[[], None]], None] | None = None
     ) -> None:
-        self._silence_s = math.inf if silence_s is None else silence_s
+        self._judge_silence = judge_silence
         self._later = later or run_callback
         self._by_id: dict[bytes, Request] = {}
         self._deadlines: list[tuple[float, bytes]] = []  # a heap; entries of ended or moved requests are passed over
@@ -90,7 +90,7 @@ class Requests:
             request.accepted = True
             request.sign_at = now + SIGN_OF_LIFE_S
             self._lasting[request_id] = request
-        request.deadline = now + self._silence_s
+        request.deadline = now + SILENCE_S if self._judge_silence else math.inf
         self._later(lambda: request.sink.advance(body))
 
     def end(self, request_id: bytes, outcome: Message | WindlassError) -> None:

@@ -38,6 +38,9 @@ class RemoteStage:
             )
         )
 
+    def closing(self) -> None:
+        self.future.cancel()
+
     def finish(self, message: Message) -> None:
         self._accept()
         try:
