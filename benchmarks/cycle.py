@@ -168,7 +168,8 @@ def _ours(work: _Work, stack: contextlib.ExitStack) -> Peer:
     except windlass.WindlassError as error:
         return Peer("windlass", absent=f"no daemon: {error}")
     client = stack.enter_context(daemons[-1].client())
-    wait_for("the nodes to report", lambda: all(cycle.is_alive(bridge, node) for node in work.nodes))
+    offers = len(work.offers_today())
+    wait_for("the nodes to report their offers", lambda: len(bridge.offers()) == offers)
 
     def stage(wanted: list[cycle.Payload]) -> None:
         cycle.stage(bridge, wanted, cycle.Cycle(), lambda done, total: None)

@@ -72,8 +72,8 @@ class Demo:
         self.daemons[BESIDE] = self.stack.enter_context(windlass.LocalNode())
         self.supervisor = Supervisor(self.daemons)
         self.stack.callback(self.supervisor.close)
-        wait_for("the nodes to report", lambda: all(cycle.is_alive(self.bridge, node) for node in NODES))
-        self.say.line("all nodes have registered")
+        wait_for("the nodes to report their offers", lambda: len(self.bridge.offers()) == len(self.own_names))
+        self.say.line("all nodes have registered and reported their offers")
 
     def _daemon(self, node: str) -> windlass.LocalNode:
         config: dict[str, Any] = {
