@@ -60,9 +60,9 @@ def match(
 ) -> MatchResult:
     """Which task goes to which offer (docs/matching.md says exactly), in this process with the GIL released.
 
-    Either side may be a sequence of mappings or objects, {name: mapping}, a mapping of columns, a numpy structured array,
-    a pandas DataFrame or an Arrow table. Raises InvalidArgument, naming side, row, field and value, before anything is
-    placed.
+    Either side may be a sequence of mappings or objects, {name: mapping}, a mapping of columns, a numpy structured
+    array, a pandas DataFrame or an Arrow table. Raises InvalidArgument, naming side, row, field and value, before
+    anything is placed.
     """
     return solve(
         tasks,
@@ -85,9 +85,9 @@ def match(
 
 
 def match_tasks_to_offers(tasks: Any, offers: Any, **options: Any) -> dict[Any, Any]:
-    """{offer name: task name}, in the order placed; in place of the loop that takes a used offer out of the list.
+    """{offer name: task name} in the order placed; in place of the loop that takes a used offer out of the list.
 
-    Options are those of `match`, but `mode` is exclusive, and `ties` "swap_remove" unless given. Inputs are not changed.
+    Options are those of `match`, but `mode` is exclusive and `ties` "swap_remove" unless given. Inputs are unchanged.
     """
     return offers_to_tasks(match, tasks, offers, options)
 
@@ -113,9 +113,10 @@ def solve(
 ) -> MatchResult:
     """One call of `match` over a backend.
 
-    `options` are the keywords of `match`; what is not given has its default, what is unknown is a TypeError. With
-    `fallback`, a backend that raises Unavailable, Unimplemented, Internal or DeadlineExceeded (which a backend raises for
-    silence only) is replaced by `legacy`, once said and always counted; InvalidArgument and everything else pass through.
+    `options` are the keywords of `match`; what is not given has its default, what is unknown is a TypeError.
+    With `fallback`, a backend that raises Unavailable, Unimplemented, Internal or DeadlineExceeded (which a backend
+    raises for silence only) is replaced by `legacy`, said once and always counted; InvalidArgument and everything else
+    pass through.
     """
     for name in options:
         if name not in DEFAULTS:

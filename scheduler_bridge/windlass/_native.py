@@ -1,7 +1,7 @@
-"""The library in this process, through its C interface (plugin/include/windlass/windlass.h) by ctypes.
+"""The library in this process, by ctypes (plugin/include/windlass/windlass.h).
 
-The library is looked for at `$WINDLASS_LIBRARY`, then inside the package. It is loaded once; where it cannot be had each
-call says so as `Unavailable`, with what to do. ctypes releases the GIL around every call.
+The library is looked for at `$WINDLASS_LIBRARY`, then inside the package. It is loaded once; where it cannot be had
+each call says so as `Unavailable`, with what to do. ctypes releases the GIL around every call.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _load(path: Path) -> ctypes.CDLL | Unavailable:
         return Unavailable(f"{path} cannot be loaded ({error}): build it again with `make build`")
     if version != ABI_VERSION:
         return Unavailable(
-            f"{path} speaks version {version} of the interface and this package version {ABI_VERSION}: build them together"
+            f"{path} speaks version {version} of the interface, this package {ABI_VERSION}: build them together"
         )
     return found
 

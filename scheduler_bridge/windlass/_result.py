@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class MatchResult:
     """Which task is where, and why not.
 
-    `warnings` lists what looks like a mistake in what was asked, such as a dimension that tasks ask for and no offer has.
+    `warnings` lists what looks like a mistake in what was asked, such as a dimension that tasks ask for and no offer
+    has.
     """
 
     def __init__(self, inputs: Inputs, placement: Placement) -> None:

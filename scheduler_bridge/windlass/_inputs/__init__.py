@@ -11,15 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import Unimplemented
 from .._problem import I64, Problem
 from . import _tables
+from ._devices import Devices
+from ._encoder import Encoder
+from ._groups import Groups
+from ._labels import Labels
+from ._locality import Locality
 from ._numbers import Cut, amounts, integers, plain, prices
 from ._options import Options, read_options
 from ._rows import read_rows
 from ._side import DIMENSIONS_MAX, Side, fault
 
-__all__ = ["Inputs", "Options", "read", "read_options", "read_side"]
+__all__ = ["Inputs", "Options", "fault", "read", "read_options", "read_side"]
 
 FORMS = (
     "a sequence of mappings or objects, {name: mapping}, a mapping of columns, a numpy structured array, "
@@ -62,21 +66,18 @@ def read_side(side: str, given: Any, dimensions: list[str] | None) -> Side:
     return read_rows(side, given.tolist() if isinstance(given, np.ndarray) else list(given), dimensions)
 
 
-def _refuse_unserved(tasks: Side, offers: Side, options: Options) -> None:
-    for name in [*tasks.fields, *offers.fields, *(n for n in ("quotas", "running") if getattr(options, n) is not None)]:
-        if name not in ("priority", "price"):
-            raise Unimplemented(f"{name} is not served yet")
-
-
 def _problem_of(tasks: Side, offers: Side, options: Options, cut: Cut) -> Inputs:
-    _refuse_unserved(tasks, offers, options)
     task_columns = {name: amounts(tasks, name, column, cut, "task") for name, column in tasks.dims.items()}
     offer_columns = {name: amounts(offers, name, column, cut, "offer") for name, column in offers.dims.items()}
-    if options.dimensions is not None:
-        names = list(options.dimensions)
-    else:
-        names = [name for name, column in offer_columns.items() if column is not None]
-        names += [name for name, column in task_columns.items() if column is not None and name not in set(names)]
+    labels = Labels(tasks, offers)
+    devices = Devices(tasks, offers, cut)
+    groups = Groups(tasks, offers, options, cut)
+    locality = Locality(tasks, offers)
+    names = _dimensions(task_columns, offer_columns, options)
+    _check_kinds(names, [*devices.kinds, *groups.running_kinds()], tasks, offers)
+    names += devices.kinds
+    task_columns.update(devices.task_amounts)
+    offer_columns.update(devices.offer_amounts)
     _check_count(names, tasks, offers)
     problem = Problem(
         mode=options.mode,
@@ -99,7 +100,40 @@ def _problem_of(tasks: Side, offers: Side, options: Options, cut: Cut) -> Inputs
     if "price" in offers.fields or options.policy == "cost" or options.max_price is not None:
         problem.price = _price(offers, options)
     _check_scale(problem, offers)
+    encoder = Encoder()
+    groups.encode(encoder, names)
+    labels.encode(encoder, bool(groups.spread_keys))
+    devices.encode(encoder, names)
+    locality.encode(encoder, options.locality)
+    if encoder.constraints:
+        encoder.constraints["keys"] = list(encoder.keys.all)
+        problem.constraints, problem.columns = encoder.constraints, encoder.columns
     return Inputs(problem, list(tasks.names), list(offers.names), _warnings(problem))
+
+
+def _dimensions(
+    task_columns: dict[str, I64 | None], offer_columns: dict[str, I64 | None], options: Options
+) -> list[str]:
+    if options.dimensions is not None:
+        return list(options.dimensions)
+    names = dict.fromkeys(name for name, column in offer_columns.items() if column is not None)
+    names.update(dict.fromkeys(name for name, column in task_columns.items() if column is not None))
+    return list(names)
+
+
+def _check_kinds(names: list[str], kinds: list[str], tasks: Side, offers: Side) -> None:
+    """A kind of device can't be an amount in the same call."""
+    for kind in kinds:
+        if kind not in names:
+            continue
+        for side in (tasks, offers):
+            values = side.dims[kind].values if kind in side.dims else ()
+            for row, value in enumerate(values):
+                if value is not None:
+                    raise side.fault(
+                        row, kind, plain(value), f"{kind!r} either as an amount or under `devices`, not both"
+                    )
+        raise fault("options", "dimensions", kind, f"{kind!r} either as an amount or under `devices`, not both")
 
 
 def _price(offers: Side, options: Options) -> I64 | None:

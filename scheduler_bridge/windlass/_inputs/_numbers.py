@@ -1,4 +1,4 @@
-"""Columns of numbers: doubles, amounts, int32 and prices. Whole columns at once; rows are walked only to find a fault."""
+"""Columns of numbers: doubles, amounts, int32 and prices. Whole columns at once; rows are walked to find a fault."""
 
 from __future__ import annotations
 

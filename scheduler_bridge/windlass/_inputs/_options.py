@@ -11,7 +11,7 @@ import numpy as np
 
 from .._errors import InvalidArgument
 from ._numbers import PRICE_MAX, Cut, is_number, price_units, to_double
-from ._side import ALL_FIELDS, DIMENSIONS_MAX, fault
+from ._side import ALL_FIELDS, DIMENSIONS_MAX, Side, fault
 
 MODES = ("exclusive", "packing")
 POLICIES = ("best_fit", "worst_fit", "dot_product", "cost")
@@ -98,11 +98,11 @@ def _mapping(field: str, value: Any) -> list[tuple[str, Any]]:
     return [(key, each) for key, each in value.items() if each is not None]
 
 
-def weight(field: str, value: Any) -> int:
-    """rint(w x 2^16) of a weight that is allowed."""
+def weight(field: str, value: Any, side: Side | None = None, row: int | None = None) -> int:
+    """rint(w x 2^16) of a weight that is allowed; of the options, or of a row."""
     number = to_double(value) if is_number(value) else math.nan
     if number != 0.0 and not 2.0**-16 <= number <= 16384.0:
-        raise _fault(field, value, WEIGHT)
+        raise _fault(field, value, WEIGHT) if side is None else side.fault(row, field, value, WEIGHT)
     return round(number * 65536.0)
 
 

@@ -129,7 +129,7 @@ def _no_dimensions(side: Side, row: int, value: Any) -> Exception:
         row,
         "dimensions",
         None,
-        f"dimensions=[...] naming the attributes that are amounts (numbers here are: {listed}), or a `resources` mapping",
+        f"dimensions=[...] naming the attributes that are amounts (numbers here: {listed}), or a `resources` mapping",
     )
 
 

@@ -16,7 +16,21 @@ F64 = npt.NDArray[np.float64]
 
 FIELDS: dict[str, frozenset[str]] = {
     "tasks": frozenset(
-        ["name", "resources", "priority", "labels", "tags", "prefer", "tenant", "group", "max_per", "avoid", "gang", "devices", "inputs"]
+        [
+            "name",
+            "resources",
+            "priority",
+            "labels",
+            "tags",
+            "prefer",
+            "tenant",
+            "group",
+            "max_per",
+            "avoid",
+            "gang",
+            "devices",
+            "inputs",
+        ]
     ),
     "offers": frozenset(["name", "resources", "labels", "only", "node", "devices", "price", "staged"]),
 }
@@ -28,8 +42,8 @@ DIMENSIONS_MAX = 256
 class Column:
     """One field of all rows.
 
-    `values` is a list or an array. An absent value is None in a list (where `none_ok`; elsewhere None is a fault), and a
-    True of `absent` beside an array.
+    `values` is a list or an array. An absent value is None in a list (where `none_ok`; elsewhere None is a fault), and
+    a True of `absent` beside an array.
     """
 
     values: Any
@@ -63,7 +77,7 @@ class Side:
         elif not column.none_ok and None in map(_none_or_zero, values):
             row = next(i for i, value in enumerate(values) if value is None)
             raise self.fault(row, field_name, None, "a value for each row of a column")
-        return None if all(value is None for value in values) else values  # type: ignore[no-any-return]
+        return None if all(value is None for value in values) else values
 
 
 def _none_or_zero(value: Any) -> int | None:

@@ -1,11 +1,14 @@
-"""The exclusive loop where nothing but amounts and prices decides: offers sorted once by score, the first that fits taken.
+"""The exclusive loop where amounts and prices alone decide: offers sorted once by score, the first that fits taken.
 
 A score is the offer's weighted sum less the task's, so the order of offers is the same for every task.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from .._problem import I64, Problem
 from ._scores import Answer, Limbs, Scores
@@ -25,9 +28,9 @@ class Sorted:
         self.problem, self.scores, self.answer = problem, scores, answer
         self.sums = scores.sums(problem.offer_amounts, problem.offers)
         limbs = Limbs.of(self.sums)
-        keys = [limbs.low, limbs.high]
-        if problem.policy == "cost":
-            keys.append(problem.price)  # type: ignore[arg-type]
+        keys: list[npt.NDArray[Any]] = [limbs.low, limbs.high]
+        if problem.policy == "cost" and problem.price is not None:
+            keys.append(problem.price)
         offers = np.lexsort(keys)  # stable: equal ones in the order given
         if problem.max_price is not None and problem.price is not None:
             offers = offers[problem.price[offers] <= problem.max_price]

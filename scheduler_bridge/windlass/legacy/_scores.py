@@ -45,11 +45,11 @@ class Limbs:
     def least(self, among: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
         """Those of `among` (not empty) that are the smallest, in their order."""
         high = self.high[among]
-        among = among[high == high.min()]
-        if len(among) == 1:
-            return among
-        low = self.low[among]
-        return among[low == low.min()]
+        found: npt.NDArray[np.intp] = among[high == high.min()]
+        if len(found) > 1:
+            low = self.low[found]
+            found = found[low == low.min()]
+        return found
 
 
 def _product(steps: I64, unit: int) -> tuple[I64, U64]:

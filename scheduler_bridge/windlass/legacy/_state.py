@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-import numpy.typing as npt
 
 from .._problem import I64, Problem
-from ._order import wants
+from ._holds import Avoid, Kind, MaxPer, Quotas
+from ._rules import Checks, Domains, Labels, Locality, Mask, Only, Prefer
 from ._scores import Answer, Dots, Limbs, Scores
-
-Mask = npt.NDArray[np.bool_]
 
 
 class State:
@@ -28,49 +28,76 @@ class State:
         self.task_sums = scores.sums(problem.task_amounts, problem.tasks) if self.dots is None else []
         self.limbs = Limbs.of(self.sums)
         self.asked = _asked(problem)
-        self.wants = wants(problem)
         self.price = problem.price.copy() if problem.policy == "cost" and problem.price is not None else None
         self.affordable = (
             problem.price <= problem.max_price if problem.max_price is not None and problem.price is not None else None
         )
+        constraints = problem.constraints or {}
+        keys, domains = constraints.get("keys", []), Domains(problem)
+        self.labels, self.only = Labels(problem, domains, keys), Only(problem, keys)
+        self.prefer, self.locality = Prefer(problem, domains), Locality(problem)
+        self.max_per, self.avoid = MaxPer(problem, domains, keys), Avoid(problem)
+        self.kinds = {kind.dimension: kind for kind in (Kind(problem, each) for each in constraints.get("devices", ()))}
+        self.quotas = Quotas(problem, self.asked)
         self.swap = problem.ties == "swap_remove"
         self.place: I64 = np.arange(problem.offers, dtype=np.int64)
         self.list = list(range(problem.offers))
 
     def turn(self, task: int) -> bool:
         """Places the task at its best offer, if one qualifies."""
-        among = self.qualified(task)
+        if not self.quotas.allows(task):
+            return False
+        among = np.flatnonzero(self.qualified(task))
         if not len(among):
             return False
         factors = self.dots.factors(self.asked[task]) if self.dots is not None else []
-        limbs = self.limbs if self.dots is None else self.dots.limbs(factors)
+        limbs, steps = self.compared(task, factors)
         if self.price is not None:
             price = self.price[among]
             among = among[price == price.min()]
         among = limbs.least(among)
         offer = int(among[self.place[among].argmin()] if self.swap else among[0])
-        if self.dots is None:
-            score = self.sums[offer] - self.task_sums[task]
-        else:
-            score = self.dots.score(factors, offer)
+        score = self.sums[offer] - self.task_sums[task] if self.dots is None else self.dots.score(factors, offer)
+        if steps is not None:
+            score += int(steps[offer]) * self.scores.unit
         if self.scores.limit is not None and score > self.scores.limit:
             return False
         self.put(task, offer, score)
         return True
 
-    def qualified(self, task: int) -> npt.NDArray[np.intp]:
-        """The offers that are free, fit, and meet every condition, in their order."""
-        want = self.wants[task]
-        if want is None:
-            return np.zeros(0, dtype=np.intp)
+    def compared(self, task: int, factors: list[tuple[int, int]]) -> tuple[Limbs, I64 | None]:
+        """What orders the offers for a task (their scores, but for a constant), and the steps of penalty in it."""
+        limbs = self.limbs if self.dots is None else self.dots.limbs(factors)
+        steps, more = self.prefer.steps(task), self.locality.steps(task)
+        if steps is not None and more is not None:
+            steps = steps + more
+        elif steps is None:
+            steps = more
+        return (limbs if steps is None else limbs.plus(steps, self.scores.unit)), steps
+
+    def qualified(self, task: int) -> Mask:
+        """The offers that are free, fit, and meet every condition but quotas and `max_score`."""
         fits = ~self.taken
-        for dimension, amount in want:
+        for _, passes in self.checks(task):
+            fits &= passes
+        return fits
+
+    def checks(self, task: int) -> Checks:
+        """(reason, the offers that pass) for everything but `taken`, quotas and `max_score`."""
+        for dimension, amount in self.asked[task]:
+            kind = self.kinds.get(dimension)
+            if kind is not None:
+                yield "device." + kind.name, kind.passes(amount)
+                continue
             column = self.free[dimension]
-            if column is not None:
-                fits &= column >= amount
+            passes = np.zeros(self.problem.offers, dtype=bool) if column is None else column >= amount
+            yield "resource." + self.problem.dimensions[dimension], passes
+        yield from self.labels.checks(task)
+        yield from self.only.checks(task)
+        yield from self.max_per.checks(task)
+        yield from self.avoid.checks(task)
         if self.affordable is not None:
-            fits &= self.affordable
-        return np.flatnonzero(fits)
+            yield "max_price", self.affordable
 
     def put(self, task: int, offer: int, score: int) -> None:
         """Books a placement."""
@@ -79,6 +106,9 @@ class State:
         if self.price is not None:
             self.answer.prices[task] = int(self.price[offer])
         self.used[offer] += 1
+        self._book(task, offer, 1)
+        if self.kinds:
+            self.answer.devices[task] = tuple(self._take_devices(task, offer))
         if self.packing:
             self._spend(task, offer, -1)
             return
@@ -96,6 +126,12 @@ class State:
         self.answer.scores[task] = 0
         self.answer.prices[task] = 0
         self.used[offer] -= 1
+        self._book(task, offer, -1)
+        if self.kinds:
+            given, self.answer.devices[task] = self.answer.devices[task], ()
+            for dimension, amount in self.asked[task] if self.packing else ():
+                if dimension in self.kinds:
+                    self.kinds[dimension].give(offer, amount, [at for d, at in given if d == dimension])
         if self.packing:
             self._spend(task, offer, 1)
             return
@@ -109,6 +145,20 @@ class State:
                 self.list[at] = offer
             else:
                 self.list.append(offer)
+
+    def _take_devices(self, task: int, offer: int) -> Iterator[tuple[int, int]]:
+        for dimension, amount in self.asked[task]:
+            kind = self.kinds.get(dimension)
+            if kind is not None:
+                chosen = kind.take(offer, amount)
+                if not self.packing:  # a used offer stays as it was given, for who asks why it did not do
+                    kind.give(offer, amount, chosen)
+                yield from ((dimension, at) for at in chosen)
+
+    def _book(self, task: int, offer: int, by: int) -> None:
+        self.max_per.book(task, offer, by)
+        self.avoid.book(task, offer, by)
+        self.quotas.book(task, by)
 
     def _spend(self, task: int, offer: int, sign: int) -> None:
         """Takes the task's amounts off the offer (-1) or gives them back (1)."""

@@ -68,15 +68,50 @@ def place(problem: Problem) -> Placement:
     turns = turns_of(problem)
     if problem.mode == "exclusive" and problem.policy != "dot_product" and not problem.constraints:
         place_in_order(problem, turns, scores, answer)
-    else:
-        state = State(problem, scores, answer)
-        for task in turns:
+        return answer.placement(turns, with_devices=False)
+    state = State(problem, scores, answer)
+    members = gangs_of(problem, turns)
+    order: list[int] = []
+    for task in turns:
+        gang = members.get(task)
+        if gang is None:
             state.turn(task)
-    return answer.placement(turns, with_devices=False)
+            order.append(task)
+        elif gang:
+            place_gang(state, gang)
+            order += gang
+    return answer.placement(order, with_devices=bool(state.kinds) and any(answer.devices))
 
 
 def turns_of(problem: Problem) -> list[int]:
     """Tasks by priority, higher first, equal ones in the order given."""
     if problem.priority is None:
         return list(range(problem.tasks))
-    return np.argsort(-problem.priority.astype(np.int64), kind="stable").tolist()
+    turns: list[int] = np.argsort(-problem.priority.astype(np.int64), kind="stable").tolist()
+    return turns
+
+
+def gangs_of(problem: Problem, turns: list[int]) -> dict[int, list[int]]:
+    """Each member of a gang: the first to all of them in their order, the others to nothing."""
+    number = (problem.constraints or {}).get("gang")
+    if number is None:
+        return {}
+    gang_of = problem.columns[number].tolist()
+    first: dict[int, int] = {}
+    members: dict[int, list[int]] = {}
+    for task in turns:
+        gang = gang_of[task]
+        if gang >= 0:
+            members[task] = []
+            members[first.setdefault(gang, task)].append(task)
+    return members
+
+
+def place_gang(state: State, gang: list[int]) -> int | None:
+    """Places all of a gang or none; answers the member that could not be placed."""
+    for count, task in enumerate(gang):
+        if not state.turn(task):
+            for placed in reversed(gang[:count]):
+                state.undo(placed)
+            return task
+    return None

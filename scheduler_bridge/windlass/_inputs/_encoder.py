@@ -1,0 +1,86 @@
+"""Constraints as on the wire (proto/protocol.md, "Constraints") while they are made: columns, keys, sets by number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Numbers:
+    """Gives each new thing the next number, from 0."""
+
+    def __init__(self) -> None:
+        self.all: dict[Any, int] = {}
+
+    def of(self, thing: Hashable) -> int:
+        """The number of a thing."""
+        return self.all.setdefault(thing, len(self.all))
+
+
+class Encoder:
+    """Collects `constraints` and the columns they refer to."""
+
+    def __init__(self) -> None:
+        self.constraints: dict[str, Any] = {}
+        self.columns: list[npt.NDArray[Any]] = []
+        self.keys = Numbers()  # of labels and tags
+
+    def column(self, values: npt.ArrayLike, dtype: type = np.int32) -> int:
+        """Adds a column; answers its number."""
+        self.columns.append(np.ascontiguousarray(values, dtype=dtype))
+        return len(self.columns) - 1
+
+    def sets(self, sets: Sequence[Any], of: npt.ArrayLike) -> dict[str, Any]:
+        """What a field is whose rows share few values."""
+        return {"sets": list(sets), "of": self.column(of)}
+
+
+class Sets:
+    """Rows' values to numbers of distinct ones, -1 for nothing.
+
+    `parse(row, value)` checks a value and answers its canonical, hashable form, None where it asks for nothing. Values
+    that look the same as an earlier one (`look`) are not parsed again.
+    """
+
+    def __init__(self, values: Sequence[Any] | None, count: int, parse: Callable[[int, Any], Hashable | None]) -> None:
+        self.numbers = Numbers()
+        self.of: list[int] = [-1] * count
+        seen: dict[Hashable, int] = {}
+        for row, value in enumerate(values or ()):
+            if value is None:
+                continue
+            look = _look(value)
+            number = seen.get(look) if look is not None else None
+            if number is None:
+                parsed = parse(row, value)
+                number = -1 if parsed is None else self.numbers.of(parsed)
+                if look is not None:
+                    seen[look] = number
+            self.of[row] = number
+
+    def __bool__(self) -> bool:
+        return bool(self.numbers.all)
+
+    @property
+    def all(self) -> list[Any]:
+        """The distinct values in the order of their numbers."""
+        return list(self.numbers.all)
+
+
+_PLAIN = {str, int, float, bool, type(None)}
+
+
+def _look(value: Any) -> Hashable | None:
+    """What is equal for equal plain mappings and sequences (1 and True apart); None where that is not cheap to tell."""
+    if type(value) is dict:
+        items: tuple[Any, ...] = tuple(value.items())
+        values = tuple(value.values())
+    elif type(value) in (list, tuple):
+        items = values = tuple(value)
+    else:
+        return None
+    kinds = tuple(map(type, values))
+    return (items, kinds) if _PLAIN.issuperset(kinds) else None

@@ -1,0 +1,99 @@
+"""What the tests of matching share: the ways to an answer, and their comparison with the oracle."""
+
+import contextlib
+
+import windlass
+from windlass import _native, legacy
+from windlass._match import solve
+
+from tests.oracle.matching import Oracle
+
+
+def paths():
+    """{name: matcher} of the ways that can be had here."""
+    found = {"legacy": legacy.match, "general": general}
+    if _native.available():
+        found["native"] = native
+    return found
+
+
+def native(tasks, offers, **options):
+    """In process, without a way out."""
+    return solve(tasks, offers, backend=_native.place, fallback=False, **options)
+
+
+def general(tasks, offers, **options):
+    """legacy by its general loop, also where the sorted one would do."""
+    from windlass.legacy import _scores, _state
+    from windlass.legacy import match as _  # noqa: F401
+
+    def place(problem):
+        scores, answer = _scores.Scores(problem), _scores.Answer(problem)
+        state = _state.State(problem, scores, answer)
+        return run_general(problem, state, answer)
+
+    return solve(tasks, offers, backend=place, fallback=False, **options)
+
+
+def run_general(problem, state, answer):
+    import sys
+
+    module = sys.modules["windlass.legacy.match"]
+    turns = module.turns_of(problem)
+    members = module.gangs_of(problem, turns)
+    order = []
+    for task in turns:
+        gang = members.get(task, [task])
+        if gang:
+            module.place_gang(state, gang)
+            order += gang
+    return answer.placement(order, with_devices=True)
+
+
+def oracle_of(tasks, offers, options):
+    """The oracle, run; None where it refuses the call."""
+    with contextlib.suppress(ValueError):
+        oracle = Oracle(tasks, offers, **options)
+        oracle.run()
+        return oracle
+    return None
+
+
+def compare(tasks, offers, options, matchers):
+    """Each matcher answers as the oracle does, or refuses where it does; tells how many were placed, -1: refused."""
+    oracle = oracle_of(tasks, offers, options)
+    for name, matcher in matchers.items():
+        if oracle is None:
+            try:
+                matcher(tasks, offers, **options)
+            except windlass.InvalidArgument:
+                continue
+            raise AssertionError(f"{name} takes what the oracle refuses")
+        check_answer(matcher(tasks, offers, **options), oracle, name)
+    return -1 if oracle is None else len(oracle.where)
+
+
+def check_answer(result, oracle, name):
+    """Every part of a result is the oracle's."""
+    order = [oracle.tasks[index] for index in oracle.order]
+    want = {task.name: oracle.where[task.index].name for task in order if task.index in oracle.where}
+    assert list(result.assignments.items()) == list(want.items()), name
+    assert result.unmatched == [task.name for task in order if task.index not in oracle.where], name
+    where = [oracle.where[i].index if i in oracle.where else -1 for i in range(len(oracle.tasks))]
+    assert result.offer_index.tolist() == where, name
+    for task in oracle.tasks:
+        score = oracle.scores.get(task.index)
+        if score is None:
+            assert result.score(task.name) is None, name
+            assert result.devices(task.name) is None, name
+            continue
+        told = score[-1] / oracle.one
+        assert result.score(task.name) == (told if len(score) == 1 else (score[0] / 10**6, told)), name
+        row = result._row(task.name)
+        placement = result._placement
+        assert (int(placement.score_high[row]) << 64) + int(placement.score_low[row]) == score[-1], name
+        assert result.devices(task.name) == oracle.devices(task.index), name
+    by_offer = {offer.name: [] for offer in oracle.offers}
+    for task, offer in want.items():
+        by_offer[offer].append(task)
+    assert list(result.by_offer.items()) == list(by_offer.items()), name

@@ -1,0 +1,46 @@
+"""The oracle, legacy and the library answer alike, on random calls of many kinds. A failure names its seed."""
+
+import os
+
+import pytest
+
+from . import cases, support
+
+BASE = int(os.environ.get("WINDLASS_SEED", "0"))
+PLAIN, CONSTRAINED = 700, 40
+
+
+def campaign(kind, constraint, seeds, size=9):
+    matchers = support.paths()
+    placed = refused = 0
+    for seed in seeds:
+        tasks, offers, options = cases.case(seed, kind, constraint, size)
+        try:
+            count = support.compare(tasks, offers, options, matchers)
+        except Exception as error:
+            replay = f"cases.case({seed}, {kind!r}, {constraint!r}, {size})"
+            raise AssertionError(f"{replay} with options {options}: {type(error).__name__}: {error}") from error
+        placed += max(count, 0)
+        refused += count < 0
+    return placed, refused
+
+
+@pytest.mark.parametrize("kind", cases.KINDS)
+def test_amounts_and_options(kind):
+    placed, refused = campaign(kind, None, range(BASE, BASE + PLAIN))
+    assert placed > 100
+    assert refused < PLAIN / 10
+
+
+@pytest.mark.parametrize("constraint", cases.CONSTRAINTS)
+@pytest.mark.parametrize("kind", cases.KINDS)
+def test_constraints(kind, constraint):
+    campaign(kind, constraint, range(BASE, BASE + CONSTRAINED))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("constraint", (None, *cases.CONSTRAINTS))
+@pytest.mark.parametrize("kind", cases.KINDS)
+def test_long(kind, constraint):
+    campaign(kind, constraint, range(BASE + 10_000, BASE + 11_000), size=14)
+    campaign(kind, constraint, range(BASE + 20_000, BASE + 20_040), size=60)
