@@ -93,9 +93,11 @@ class _Reader:
 
     def wanted(self, name: str, dtype: npt.DTypeLike, size: int) -> npt.NDArray[Any]:
         column = self.column(name, dtype, size)
-        if column is None:
+        if column is not None:
+            return column
+        if size > 0:
             raise _odd(f"{name} is missing")
-        return column
+        return np.empty(0, dtype)  # an empty column need not be sent
 
 
 def _check(placement: Placement, problem: Problem) -> None:

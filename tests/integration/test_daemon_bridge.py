@@ -1,0 +1,204 @@
+"""Real nodes at a real bridge: registration, liveness, restarts of either side, draining, observers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from support import eventually, own_threads
+
+import windlass
+from windlass._channel import Channel
+from windlass._reply import Reply
+from windlass._wire import Type
+
+Make = Callable[..., windlass.LocalNode]
+
+
+def start(nodes: Make, bridge: windlass.Bridge, name: str = "n", **config: object) -> windlass.LocalNode:
+    return nodes({"node.name": name, "bridge.address": bridge.address, **config})
+
+
+def alive(bridge: windlass.Bridge, name: str = "n") -> bool:
+    return name in bridge.nodes() and bridge.nodes()[name].state == "alive"
+
+
+def test_a_node_registers_within_three_seconds_of_its_start(nodes: Make, bridge: windlass.Bridge):
+    begun = time.monotonic()
+    start(nodes, bridge, **{"node.labels": {"zone": "a"}})
+    eventually(lambda: bridge.offers(), 3.0, "it has registered and reported")
+    assert time.monotonic() - begun < 3.0
+    node = bridge.nodes()["n"]
+    assert node.labels == {"zone": "a"} and len(node.incarnation) == 16 and node.version
+    assert node.load.cores > 0 and node.load.age_seconds < 5
+    eventually(lambda: bridge.nodes()["n"].load.sequence > 2, what="it goes on reporting")
+
+
+def test_the_bridge_matches_on_live_offers(nodes: Make, bridge: windlass.Bridge, tmp_path):
+    offers = tmp_path / "offers.yaml"
+    offers.write_text("- {name: a, resources: {cpu: 4}}\n- {name: a/1, resources: {cpu: 2}, labels: {disk: ssd}}\n")
+    start(nodes, bridge, "a", **{"offers.file": str(offers)})
+    start(nodes, bridge, "b")
+    eventually(lambda: len(bridge.offers()) == 3, what="three offers")
+    tasks = [{"name": "t", "resources": {"cpu": 3}, "labels": {}}, {"name": "u", "resources": {"cpu": 2}}]
+    eventually(lambda: bridge.nodes(), 1)
+    result = bridge.match(tasks, dimensions=["cpu"])
+    assert result.assignments["t"] == "a" and result.assignments["u"] == "a/1"
+    assert set(result.by_offer) == {"a", "a/1", "b"}
+
+
+def test_a_killed_node_dies_and_comes_back(nodes: Make, bridge: windlass.Bridge):
+    node = start(nodes, bridge)
+    eventually(lambda: alive(bridge))
+    first = bridge.nodes()["n"].incarnation
+    node.kill()
+    eventually(lambda: bridge.nodes()["n"].state == "suspect", 3.0)
+    eventually(lambda: bridge.nodes()["n"].state == "dead", 5.0)
+    assert bridge.offers() == []
+    node.start()
+    eventually(lambda: alive(bridge), 3.0)
+    assert bridge.nodes()["n"].incarnation != first
+    eventually(lambda: bridge.offers(), 3.0)
+
+
+def test_a_stopped_node_is_suspect_then_dead_then_registers_anew(nodes: Make, bridge: windlass.Bridge):
+    node = start(nodes, bridge)
+    eventually(lambda: alive(bridge))
+    first = bridge.nodes()["n"].incarnation
+    os.kill(node.pid, signal.SIGSTOP)
+    eventually(lambda: bridge.nodes()["n"].state == "dead", 8.0)
+    os.kill(node.pid, signal.SIGCONT)
+    eventually(lambda: alive(bridge), 5.0)
+    assert bridge.nodes()["n"].incarnation != first
+
+
+def test_a_new_bridge_at_the_same_address_hears_from_its_nodes(nodes: Make):
+    times = {"beat": 0.1, "suspect_after": 0.5, "dead_after": 2.0}
+    with windlass.Bridge("tcp://127.0.0.1:0", **times) as bridge:
+        address = bridge.address
+        node = start(nodes, bridge)
+        eventually(lambda: alive(bridge))
+        first = bridge.nodes()["n"].incarnation
+    with windlass.Bridge(address, **times) as bridge:
+        eventually(lambda: alive(bridge), 5.0, "it has registered again")
+        assert bridge.nodes()["n"].incarnation != first
+        eventually(lambda: bridge.offers(), 3.0, "its offers were sent again")
+    assert node.pid is not None
+
+
+def test_a_bridge_that_comes_late_is_found(nodes: Make):
+    with windlass.Bridge("tcp://127.0.0.1:0") as bridge:
+        address = bridge.address
+    nodes({"node.name": "n", "bridge.address": address})
+    with windlass.Bridge(address, beat=0.1, suspect_after=0.5, dead_after=2.0) as bridge:
+        eventually(lambda: alive(bridge), 5.0)
+
+
+def test_sigterm_drains_and_says_bye(nodes: Make, bridge: windlass.Bridge, tmp_path):
+    node = start(nodes, bridge, **{"stage.roots": [tmp_path], "stage.bandwidth_max": "1MiB"})
+    eventually(lambda: alive(bridge))
+    (tmp_path / "source").write_bytes(os.urandom(4 << 20))
+    future = bridge.submit_stage("n", [windlass.Transfer(tmp_path / "source", tmp_path / "target")])
+    node.signal(signal.SIGTERM)
+    eventually(lambda: bridge.nodes()["n"].state == "draining", 3.0)
+    assert bridge.offers() == []
+    with pytest.raises(windlass.Unavailable):
+        bridge.stage("n", [windlass.Transfer(tmp_path / "source", tmp_path / "other")])
+    assert future.result(10).transfers[0].state == "done"
+    eventually(lambda: bridge.nodes()["n"].state == "dead", 10.0, "it said BYE")
+    eventually(lambda: node.pid is None, 10.0, "it has ended")
+
+
+def test_two_nodes_of_one_name_the_newer_wins(nodes: Make, bridge: windlass.Bridge):
+    start(nodes, bridge)
+    eventually(lambda: alive(bridge))
+    first = bridge.nodes()["n"].incarnation
+    start(nodes, bridge)
+    eventually(lambda: bridge.nodes()["n"].incarnation != first, 3.0)
+
+
+def test_observers_are_told_the_nodes(nodes: Make, bridge: windlass.Bridge):
+    start(nodes, bridge)
+    eventually(lambda: bridge.offers())
+    channel = Channel(bridge.address, role="observer")
+    try:
+        reply = Reply()
+        channel.submit(Type.NODES, {}, reply, timeout=5)
+        told = reply.result(5).body["nodes"]
+        assert told["n"]["state"] == "alive" and told["n"]["load"]["cores"] > 0
+        reply = Reply()
+        channel.submit(Type.STAGE, {"transfers": []}, reply, timeout=5)
+        with pytest.raises(windlass.Unimplemented):
+            reply.result(5)
+    finally:
+        channel.close()
+
+
+def test_a_busy_scheduler_holds_nobody_for_dead(nodes: Make, bridge: windlass.Bridge):
+    start(nodes, bridge)
+    eventually(lambda: alive(bridge))
+    first = bridge.nodes()["n"].incarnation
+    sum(range(20_000_000))  # the interpreter lets no other thread poll for long
+    _hold_the_interpreter(3.0)
+    assert bridge.nodes()["n"].state != "dead"
+    assert bridge.nodes()["n"].incarnation == first
+
+
+def _hold_the_interpreter(seconds: float) -> None:
+    """One call into C that keeps the GIL, as long as a bad regular expression does."""
+    import re
+
+    end = time.monotonic() + seconds
+    length = 22
+    while time.monotonic() < end:
+        re.match(r"(a+)+$", "a" * length + "b")
+        length = min(length + 1, 25)
+
+
+@pytest.mark.parametrize("address", ["tcp://0.0.0.0:0", "tcp://*:0", "tcp://[::]:0"])
+def test_beyond_loopback_only_where_that_is_said(address: str):
+    with pytest.raises(windlass.InvalidArgument, match="insecure"):
+        windlass.Bridge(address)
+    if "[" not in address:
+        with windlass.Bridge(address, insecure=True) as bridge:
+            assert bridge.address.startswith("tcp://")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"beat": 0}, {"beat": 3.0}, {"dead_after": 2.0}, {"suspect_after": float("nan")}, {"beat": "1"}],
+)
+def test_odd_times_are_refused(options: dict):
+    with pytest.raises(windlass.InvalidArgument):
+        windlass.Bridge("tcp://127.0.0.1:0", **options)
+
+
+def test_a_taken_address_is_said_and_nothing_is_left(bridge: windlass.Bridge):
+    threads = own_threads()
+    with pytest.raises(windlass.Unavailable, match="in use"):
+        windlass.Bridge(bridge.address)
+    assert own_threads() == threads
+
+
+def test_what_is_not_served_is_refused_by_name(bridge: windlass.Bridge):
+    with pytest.raises(windlass.Unimplemented, match="keys"):
+        windlass.Bridge("tcp://127.0.0.1:0", keys="x")
+    with pytest.raises(windlass.Unimplemented, match="session"):
+        bridge.session()
+
+
+def test_a_forked_child_is_refused(bridge: windlass.Bridge):
+    child = os.fork()
+    if child == 0:
+        try:
+            bridge.nodes()
+        except windlass.FailedPrecondition:
+            bridge.close()
+            os._exit(7)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert bridge.nodes() == {}

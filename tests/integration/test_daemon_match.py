@@ -1,0 +1,158 @@
+"""Matching through a real windlassd: equal to legacy on each path, and what becomes of it when the daemon fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+
+import pytest
+from support import eventually, fallbacks, held, own_threads, problem, same
+
+import windlass
+from windlass import legacy
+from windlass._wire import Type
+
+OPTIONS = [
+    {},
+    {"mode": "packing"},
+    {"policy": "worst_fit"},
+    {"policy": "dot_product", "mode": "packing"},
+    {"ties": "swap_remove"},
+    {"max_score": 0.25},
+    {"weights": {"cpu": 3.0}, "normalize": False},
+    {"scale": {"cpu": 100.0}},
+]
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def client(request: pytest.FixtureRequest, node: windlass.LocalNode) -> windlass.Client:
+    address = node.address if request.param == "ipc" else node.tcp_address
+    client = windlass.Client(address)
+    yield client
+    client.close()
+
+
+def test_every_path_answers_as_legacy_does(client: windlass.Client):
+    before = fallbacks()
+    for seed, options in enumerate(OPTIONS):
+        for tasks, offers in (problem(80, 60, seed), problem(1, 1, seed), problem(0, 3, seed), problem(3, 0, seed)):
+            assert same(client.match(tasks, offers, **options), legacy.match(tasks, offers, **options), tasks), options
+    tasks, offers = problem(40, 30)
+    assert client.match_tasks_to_offers(tasks, offers) == legacy.match_tasks_to_offers(tasks, offers)
+    assert fallbacks() == before
+
+
+def test_large_columns_pass(client: windlass.Client):
+    tasks, offers = problem(5000, 3000)
+    before = fallbacks()
+    assert same(client.match(tasks, offers), legacy.match(tasks, offers), tasks)
+    assert fallbacks() == before
+
+
+def test_prices_pass(client: windlass.Client):
+    tasks, offers = problem(40, 30)
+    for row, offer in enumerate(offers):
+        offer["price"] = row / 8
+    before = fallbacks()
+    for options in ({"policy": "cost"}, {"policy": "cost", "mode": "packing"}, {"max_price": 2.0}):
+        assert same(client.match(tasks, offers, **options), legacy.match(tasks, offers, **options), tasks)
+    assert fallbacks() == before
+
+
+def test_a_faulty_request_is_refused_and_the_daemon_serves_on(client: windlass.Client):
+    tasks, offers = problem(10, 10)
+    with pytest.raises(windlass.WindlassError) as refused:
+        client.call(Type.MATCH, {"mode": "sideways", "policy": "best_fit", "tasks": 1, "offers": 1, "dimensions": 0})
+    assert refused.value.code == windlass.Code.INVALID_ARGUMENT
+    with pytest.raises(windlass.Unimplemented):
+        client.call(Type.SESSION, {})
+    before = fallbacks()
+    client.match(tasks, offers)
+    assert fallbacks() == before
+
+
+def test_the_async_client_matches_too(node: windlass.LocalNode):
+    tasks, offers = problem(30, 30)
+
+    async def main() -> None:
+        async with windlass.aio.Client(node.address) as client:
+            results = await asyncio.gather(*(client.match(tasks, offers) for _ in range(8)))
+            assert all(same(result, legacy.match(tasks, offers), tasks) for result in results)
+            assert (await client.load()).cores > 0
+
+    before = fallbacks()
+    asyncio.run(main())
+    assert fallbacks() == before
+    assert own_threads() == []
+
+
+def test_sigkill_in_the_middle_of_a_match_falls_back_and_is_equal(node: windlass.LocalNode):
+    tasks, offers = problem(6000, 6000)
+    before = fallbacks()
+    results: list[windlass.MatchResult] = []
+    with node.client() as client:
+        client.load()
+        os.kill(node.pid, signal.SIGSTOP)  # the request is under way, and stays there
+        thread = threading.Thread(target=lambda: results.append(client.match(tasks, offers)))
+        thread.start()
+        eventually(lambda: client._channel._requests, what="the request is under way")
+        begun = time.monotonic()
+        node.kill()
+        thread.join()
+        assert fallbacks() == before + 1
+        assert time.monotonic() - begun < 20, "the end was noticed, not the deadline waited for"
+        assert same(results[0], legacy.match(tasks, offers), tasks)
+        node.restart()
+        assert same(client.match(tasks, offers), results[0], tasks)
+        assert fallbacks() == before + 1, "the new daemon serves"
+
+
+def test_a_stopped_daemon_is_silent_past_the_deadline(node: windlass.LocalNode):
+    tasks, offers = problem(20, 20)
+    with node.client(timeout=0.5) as client:
+        client.load()
+        os.kill(node.pid, signal.SIGSTOP)
+        before = fallbacks()
+        begun = time.monotonic()
+        assert same(client.match(tasks, offers), legacy.match(tasks, offers), tasks)
+        assert 0.4 < time.monotonic() - begun < 5
+        assert fallbacks() == before + 1
+        with pytest.raises((windlass.DeadlineExceeded, windlass.Unavailable)):
+            client.load()
+        os.kill(node.pid, signal.SIGCONT)
+        eventually(lambda: serves(client), what="it serves again")
+        before = fallbacks()
+        client.match(tasks, offers)
+        assert fallbacks() == before
+
+
+def serves(client: windlass.Client) -> bool:
+    try:
+        return client.load().cores > 0
+    except windlass.WindlassError:
+        return False
+
+
+def test_a_thousand_opens_and_closes_of_a_client_leave_nothing(node: windlass.LocalNode):
+    daemon = f"/proc/{node.pid}"
+    before, theirs = held(), len(os.listdir(f"{daemon}/fd"))
+    for _ in range(1000):
+        with windlass.Client(node.address) as client:
+            client.load()
+    eventually(lambda: held() <= before, what="no descriptor and no thread is left")
+    assert own_threads() == []
+    eventually(lambda: len(os.listdir(f"{daemon}/fd")) <= theirs + 2, what="the daemon's descriptors are closed")
+
+
+def test_load_tells_how_the_node_is(client: windlass.Client):
+    load = client.load()
+    assert load.cores > 0 and 0 <= load.cpu_ratio <= 1
+    assert 0 < load.memory_available_bytes <= load.memory_total_bytes
+    assert load.engine in ("uring", "threads")
+    assert load.draining is False
+    assert load.age_seconds >= 0
+    assert {"sequence", "incarnation", "psi", "disk", "net", "roots", "queue", "bytes_in_flight", "degraded"} <= set(load)
+    assert set(load.queue) == {"match", "stage", "oldest_seconds"}
