@@ -57,7 +57,11 @@ class DaskProcesses:
     def _run(self, kind: str, options: list[str], contact: Path, name: str = "scheduler") -> None:
         command = [sys.executable, "-m", "dask", kind, "--scheduler-file", str(contact), *options]
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "DASK_TEMPORARY_DIRECTORY": str(self.folder),
+        }
         with open(self.folder / f"dask-{name}.log", "wb") as log:
             self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=self.folder)
 

@@ -110,23 +110,26 @@ def stage(bridge: windlass.Bridge, wanted: list[Payload], cycle: Cycle, progress
     left = wanted
     while left:
         before = total - size_of(left)
-        running = _submit_all(bridge, left)
-        while not all(future.wait(0.02) for future, _ in running.values()):
-            progress(before + sum(future.progress().bytes for future, _ in running.values()), total)
+        running = _submit_all(bridge, left, cycle.events)
+        while not all(future.wait(0.02) for future in running.values()):
+            progress(before + sum(future.progress().bytes for future in running.values()), total)
         again: list[Payload] = []
-        for node, (future, begin) in running.items():
+        for node, future in running.items():
             again += _ended(future, [item for item in left if item.node == node], cycle)
-            cycle.events.append(Event(node, "stage", begin, time.time()))
         cycle.staged_again += len(again)
         left = again
 
 
-def _submit_all(bridge: windlass.Bridge, items: list[Payload]) -> dict[str, tuple[windlass.StageFuture, float]]:
+def _submit_all(bridge: windlass.Bridge, items: list[Payload], events: list[Event]) -> dict[str, windlass.StageFuture]:
     running = {}
     for node in sorted({item.node for item in items}):
         wait_for(f"{node} to be alive", lambda node=node: is_alive(bridge, node))
         transfers = [windlass.Transfer(item.source, item.target) for item in items if item.node == node]
-        running[node] = (bridge.submit_stage(node, transfers), time.time())
+        begin = time.time()
+        running[node] = bridge.submit_stage(node, transfers)
+        running[node].add_done_callback(
+            lambda _, node=node, begin=begin: events.append(Event(node, "prepare payloads", begin, time.time()))
+        )
     return running
 
 

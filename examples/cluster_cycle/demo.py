@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import dask.config
 import windlass
 from distributed import Client as DaskClient
 
@@ -63,10 +64,10 @@ class Demo:
         """Dask, the bridge in this process, a daemon per node and one beside the scheduler."""
         for node in NODES:
             (self.work / node / "inputs").mkdir(parents=True)
-        dask = DaskProcesses(self.work)
-        self.stack.callback(dask.stop)
+        processes = DaskProcesses(self.work)
+        self.stack.callback(processes.stop)
         self.say.line("starting a Dask scheduler, three Dask workers, four windlassd")
-        self.dask_address = dask.start(NODES)
+        self.dask_address = processes.start(NODES)
         self.bridge = self.stack.enter_context(windlass.Bridge("tcp://127.0.0.1:0"))
         self.daemons = {node: self._daemon(node) for node in NODES}
         self.daemons[BESIDE] = self.stack.enter_context(windlass.LocalNode())
@@ -159,20 +160,21 @@ class Demo:
         addresses = {node: self.daemons[node].address for node in NODES}
         results = self.work / "results"
         results.mkdir()
-        with DaskClient(self.dask_address, set_as_default=False) as dask:
-            dask.wait_for_workers(len(NODES), timeout=60)
-            dask.register_plugin(NodeClient(addresses))
-            futures = {item: self._submit(dask, item, results) for item in self.wanted}
+        scratch = dask.config.set(temporary_directory=str(self.work))
+        with scratch, DaskClient(self.dask_address, set_as_default=False) as client:
+            client.wait_for_workers(len(NODES), timeout=60)
+            client.register_plugin(NodeClient(addresses))
+            futures = {item: self._submit(client, item, results) for item in self.wanted}
             for done, (item, future) in enumerate(futures.items()):
                 self._check_task(item, future.result(timeout=120), results)
                 self.say.bar("tasks on Dask", done + 1, len(futures))
         self.checks["tasks_run"] = len(self.wanted)
         self.say.line(f"{len(self.wanted)} tasks ran on Dask; each read its payload whole and sent its result home")
 
-    def _submit(self, dask: DaskClient, item: Payload, results: Path) -> Any:
+    def _submit(self, client: DaskClient, item: Payload, results: Path) -> Any:
         target = str(item.target)
         arguments = (target, f"{target}.result", str(results / f"{item.target.name}.result"))
-        return dask.submit(read_staged, *arguments, key=f"task-{item.target.name}", workers=[item.node], pure=False)
+        return client.submit(read_staged, *arguments, key=f"task-{item.target.name}", workers=[item.node], pure=False)
 
     def _check_task(self, item: Payload, told: dict[str, Any], results: Path) -> None:
         home = (results / f"{item.target.name}.result").read_text()

@@ -10,7 +10,6 @@ _COLOURS = {
     "get tasks": "#b3a38d",
     "match": "#1f6f8b",
     "prepare payloads": "#d98b3a",
-    "stage": "#d98b3a",
     "task": "#5b9a68",
 }
 
@@ -23,7 +22,7 @@ def draw(answer: dict[str, Any], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, (above, below) = plt.subplots(
-        2, 1, figsize=(10, 6.4), layout="constrained", gridspec_kw={"height_ratios": [3, 2]}
+        2, 1, figsize=(10, 7), layout="constrained", gridspec_kw={"height_ratios": [3, 2]}
     )
     _timeline(above, answer["timeline"])
     _steps(below, answer["steps"])
@@ -36,7 +35,8 @@ def draw(answer: dict[str, Any], file: Path) -> None:
 
 
 def _timeline(panel: Any, events: list[dict[str, Any]]) -> None:
-    lanes = list(dict.fromkeys(event["lane"] for event in events))[::-1]
+    first, *others = dict.fromkeys(event["lane"] for event in events)
+    lanes = [*sorted(others, reverse=True), first]
     for event in events:
         colour = _COLOURS.get(event["name"], "#999999")
         width = max(event["end"] - event["begin"], 0.002)
@@ -56,7 +56,7 @@ def _steps(panel: Any, steps: list[dict[str, Any]]) -> None:
         panel.barh(row - 0.2, step["windlass_s"], 0.38, color="#1f6f8b")
         panel.text(step["today_s"] * 1.05, row + 0.2, f"{step['today_s']:.3g} s", va="center", fontsize=8)
         panel.text(step["windlass_s"] * 1.05, row - 0.2, f"{step['windlass_s']:.3g} s", va="center", fontsize=8)
-    panel.set_yticks(range(len(shown)), [step["step"] for step in shown])
+    panel.set_yticks(range(len(shown)), ["\n".join(filter(None, [step["step"], step["note"]])) for step in shown])
     panel.set_xscale("log")
     panel.margins(x=0.15)
     panel.set_xlabel("seconds (logarithmic): today's Python loop in grey, Windlass in blue")
