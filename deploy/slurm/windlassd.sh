@@ -1,0 +1,27 @@
+#!/bin/sh
+# One windlassd on each node of an allocation, for as long as the job step lives. Inside a job script:
+#
+#     srun --overlap --ntasks-per-node=1 --cpus-per-task=1 --mem=512M deploy/slurm/windlassd.sh tcp://HEAD:8790 &
+#
+# --overlap lets the job's own steps use the same processors; --mem is what the daemon itself may hold: its transfers
+# (stage.bytes_in_flight_max), its match calls and a little more. HEAD is where the scheduler runs with its windlass.Bridge.
+# That is plain tcp beyond loopback, hence security.insecure below: only on a cluster network that is trusted.
+# Clients of the job find the daemon by WINDLASS_LOCAL__SOCKET=/tmp/windlass-$SLURM_JOB_ID/windlass.sock.
+set -eu
+bridge=${1:?the address of the bridge, tcp://HOST:PORT}
+job=${SLURM_JOB_ID:?srun sets it}
+runtime=/tmp/windlass-$job
+mkdir -m 700 "$runtime" # fails where another has it: sockets are opened in no folder that someone else made
+mkdir -p "$runtime/state" "${WINDLASS_ROOT:=${TMPDIR:-/tmp}/windlass-payloads-$job}"
+
+windlassd --node.name="$(hostname)-$job" --bridge.address="$bridge" --security.insecure=true \
+  --local.socket="$runtime/windlass.sock" --state.path="$runtime/state" --stage.roots="$WINDLASS_ROOT" &
+daemon=$!
+# Steps end with SIGTERM: the daemon drains, says goodbye and is waited for.
+trap 'kill -TERM "$daemon"' TERM INT
+status=0
+wait "$daemon" || status=$?
+trap - TERM INT
+wait "$daemon" 2>/dev/null || true
+rm -rf "$runtime"
+exit "$status"
