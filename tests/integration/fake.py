@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import zmq
-
 from windlass import _wire
 from windlass._problem import Problem
 from windlass._wire import Header, Message, Type

@@ -1,4 +1,4 @@
-"""What several test files of this folder share: waiting by polling, problems to match, counts of what a process holds."""
+"""What the tests of this folder share: waiting by polling, problems to match, what a process holds."""
 
 from __future__ import annotations
 

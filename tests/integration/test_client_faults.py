@@ -1,4 +1,4 @@
-"""What a Client does with daemons that are missing, silent, sudden or odd; the daemon here is a thread of the test's."""
+"""What a Client does with daemons that are missing, silent, sudden or odd; the daemon is a thread here."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import windlass
 from fake import FakeDaemon, answer_to_match
 from support import eventually, fallbacks, held, own_threads, problem, same
-
-import windlass
 from windlass import _wire, legacy
 from windlass._wire import Header, Message, Type
 
@@ -460,8 +459,9 @@ def test_signs_of_life_are_sent_for_what_runs(socket: str, monkeypatch: pytest.M
 def test_a_daemon_that_falls_silent_in_the_middle_is_given_up(socket: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("windlass._requests.SILENCE_S", 0.1)
     with FakeDaemon(socket, {Type.STAGE: accepting(), Type.PROGRESS: silent}), windlass.Client(socket) as client:
+        future = client.submit_stage([TRANSFER])
         with pytest.raises(windlass.Unavailable):
-            client.submit_stage([TRANSFER]).result(5)
+            future.result(5)
 
 
 # ---- The async twin --------------------------------------------------------------------------------------------------

@@ -9,9 +9,8 @@ import threading
 import time
 
 import pytest
-from support import eventually, fallbacks, held, own_threads, problem, same
-
 import windlass
+from support import eventually, fallbacks, held, own_threads, problem, same
 from windlass import legacy
 from windlass._wire import Type
 
@@ -154,5 +153,7 @@ def test_load_tells_how_the_node_is(client: windlass.Client):
     assert load.engine in ("uring", "threads")
     assert load.draining is False
     assert load.age_seconds >= 0
-    assert {"sequence", "incarnation", "psi", "disk", "net", "roots", "queue", "bytes_in_flight", "degraded"} <= set(load)
+    assert {"sequence", "incarnation", "psi", "disk", "net", "roots", "queue", "bytes_in_flight", "degraded"} <= set(
+        load
+    )
     assert set(load.queue) == {"match", "stage", "oldest_seconds"}

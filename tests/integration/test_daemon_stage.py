@@ -10,9 +10,8 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
-from support import eventually, fallbacks
-
 import windlass
+from support import eventually, fallbacks
 
 MIB = 1 << 20
 
@@ -189,9 +188,7 @@ def test_a_drained_daemon_finishes_what_is_short(slow: windlass.LocalNode, tmp_p
 
 
 @pytest.fixture
-def worker(
-    nodes: Callable[..., windlass.LocalNode], bridge: windlass.Bridge, tmp_path: Path
-) -> windlass.LocalNode:
+def worker(nodes: Callable[..., windlass.LocalNode], bridge: windlass.Bridge, tmp_path: Path) -> windlass.LocalNode:
     config = {"node.name": "worker", "bridge.address": bridge.address, "stage.roots": [tmp_path]}
     node = nodes({**config, "stage.bandwidth_max": "2MiB"})
     eventually(lambda: bridge.offers(), what="the node has reported")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from windlass import WindlassError
 from windlass._bridge_core import BridgeCore
 from windlass._requests import Request

@@ -9,7 +9,6 @@ import tracemalloc
 import msgpack
 import numpy as np
 import pytest
-
 from windlass import _wire
 from windlass._wire import Header, Message, Type, WireError
 
@@ -139,7 +138,9 @@ def test_a_message_that_is_too_large_is_not_sent():
 def test_random_bytes_are_read_or_refused():
     seed = int(os.environ.get("WINDLASS_SEED", random.randrange(2**32)))
     chance = random.Random(seed)
-    good = frames_of(Message(Header(Type.LOAD, ID, 5), {"load": {"sequence": 1, "roots": {"/": {"free_bytes": 2**40}}}}))
+    good = frames_of(
+        Message(Header(Type.LOAD, ID, 5), {"load": {"sequence": 1, "roots": {"/": {"free_bytes": 2**40}}}})
+    )
     for turn in range(20_000):
         frames = [bytearray(frame) for frame in good]
         for _ in range(chance.randrange(1, 4)):

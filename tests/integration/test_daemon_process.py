@@ -1,0 +1,348 @@
+"""windlassd as a process: its socket, signals, pages, and hostile bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import msgpack
+import pytest
+import windlass
+import zmq
+from support import eventually, fallbacks, problem
+from windlass import _wire
+from windlass._local_node import find_windlassd
+from windlass._wire import Header, Message, Type
+
+Make = Callable[..., windlass.LocalNode]
+ID = bytes(range(16))
+
+
+def page(node: windlass.LocalNode, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"{node.http_url}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def serves(node: windlass.LocalNode) -> bool:
+    """A small match answered by the daemon itself."""
+    tasks, offers = problem(5, 5)
+    before = fallbacks()
+    with node.client() as client:
+        client.match(tasks, offers)
+    return fallbacks() == before
+
+
+# ---- The process -----------------------------------------------------------------------------------------------------
+
+
+def test_the_socket_and_its_folder_are_the_owners_alone(node: windlass.LocalNode):
+    path = Path(node.address.removeprefix("ipc://"))
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_sigterm_ends_an_idle_daemon_soon_and_removes_the_socket(node: windlass.LocalNode):
+    path = Path(node.address.removeprefix("ipc://"))
+    begun = time.monotonic()
+    assert node.terminate() == 0
+    assert time.monotonic() - begun < 5
+    assert not path.exists()
+
+
+def test_a_client_learns_of_the_end(node: windlass.LocalNode):
+    with node.client() as client:
+        client.load()
+        node.terminate()
+        with pytest.raises(windlass.Unavailable):
+            client.load()
+        node.start()
+        assert client.load().cores > 0
+
+
+def test_a_second_daemon_on_the_same_socket_says_who_holds_it(node: windlass.LocalNode, nodes: Make):
+    with pytest.raises(windlass.WindlassError) as refused:
+        nodes({"local.socket": node.address.removeprefix("ipc://")})
+    assert str(node.pid) in str(refused.value)
+    assert serves(node), "the first one serves on"
+
+
+def test_a_socket_that_a_dead_daemon_left_is_taken_over(node: windlass.LocalNode):
+    path = Path(node.address.removeprefix("ipc://"))
+    node.kill()
+    assert path.exists()
+    node.start()
+    assert serves(node)
+
+
+def test_sighup_reads_the_offers_again(nodes: Make, bridge: windlass.Bridge, tmp_path: Path):
+    offers = tmp_path / "offers.yaml"
+    offers.write_text("- {name: n, resources: {cpu: 1}}\n")
+    node = nodes({"node.name": "n", "bridge.address": bridge.address, "offers.file": str(offers)})
+    eventually(lambda: [offer["resources"] for offer in bridge.offers()] == [{"cpu": 1}])
+    offers.write_text("- {name: n, resources: {cpu: 7}}\n")
+    node.signal(signal.SIGHUP)
+    eventually(lambda: [offer["resources"] for offer in bridge.offers()] == [{"cpu": 7}])
+    offers.write_text("- {name: n, resources: {cpu: [}\n")
+    node.signal(signal.SIGHUP)
+    eventually(lambda: "offers" in node.log().lower(), what="it says so in the log")
+    assert serves(node)
+    assert [offer["resources"] for offer in bridge.offers()] == [{"cpu": 7}]
+
+
+def test_faults_of_the_configuration_are_said(nodes: Make):
+    with pytest.raises(windlass.WindlassError, match=r"stage\.rots"):
+        nodes({"stage.rots": ["/tmp"]})
+    with pytest.raises(windlass.WindlassError):
+        nodes({"stage.retries": "many"})
+
+
+# ---- Pages -----------------------------------------------------------------------------------------------------------
+
+
+def test_livez_readyz_and_metrics(node: windlass.LocalNode):
+    assert page(node, "/livez")[0] == 200
+    status, body = page(node, "/readyz")
+    assert status == 200
+    assert "bridge" in json.loads(body)
+    assert serves(node)
+    status, text = page(node, "/metrics")
+    assert status == 200
+    samples = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert samples and all(line.startswith("windlass_") for line in samples)
+    assert page(node, "/nothing")[0] == 404
+
+
+def test_readyz_says_503_while_draining_and_livez_200(nodes: Make, tmp_path: Path):
+    node = nodes({"stage.roots": [tmp_path], "stage.bandwidth_max": "1MiB"})
+    (tmp_path / "source").write_bytes(bytes(4 << 20))
+    with node.client() as client:
+        client.submit_stage([windlass.Transfer(tmp_path / "source", tmp_path / "target")], detach=True)
+        node.signal(signal.SIGTERM)
+        eventually(lambda: page(node, "/readyz")[0] == 503, 5.0)
+        assert page(node, "/livez")[0] == 200
+        with pytest.raises(windlass.Unavailable):
+            client.submit_stage([windlass.Transfer(tmp_path / "source", tmp_path / "other")])
+
+
+# ---- Hostile bytes ---------------------------------------------------------------------------------------------------
+
+
+class Raw:
+    """A DEALER that sends what it likes."""
+
+    def __init__(self, address: str) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.linger = 200
+        self._socket.connect(address)
+
+    def __enter__(self) -> Raw:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self._context.term()
+
+    def send(self, *frames: bytes) -> None:
+        self._socket.send_multipart(frames)
+
+    def ask(self, kind: int, body: dict, request_id: bytes = ID) -> Message | None:
+        self.send(*_wire.encode(Message(Header(kind, request_id), body)))
+        return self.answer()
+
+    def answer(self, timeout: float = 2.0) -> Message | None:
+        if not self._socket.poll(int(timeout * 1000)):
+            return None
+        return _wire.decode(self._socket.recv_multipart())
+
+    def hello(self) -> Message | None:
+        return self.ask(Type.HELLO, {"role": "client", "versions": [1, 1], "features": [], "software": "x", "pid": 1})
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def raw(request: pytest.FixtureRequest, node: windlass.LocalNode) -> Raw:
+    with Raw(node.address if request.param == "ipc" else node.tcp_address) as made:
+        yield made
+
+
+def test_nobody_is_served_before_hello(raw: Raw):
+    refusal = raw.ask(Type.LOAD, {})
+    assert (refusal.header.type, refusal.body["code"]) == (Type.ERROR, 9)
+    assert refusal.body["message"].startswith("say HELLO first")
+    assert raw.hello().header.type == Type.WELCOME
+    assert raw.ask(Type.LOAD, {}).header.type == Type.RESULT
+
+
+def test_versions_that_do_not_meet_are_both_named(raw: Raw):
+    refusal = raw.ask(Type.HELLO, {"role": "client", "versions": [7, 9], "features": [], "software": "x", "pid": 1})
+    assert (refusal.header.type, refusal.body["code"]) == (Type.ERROR, 9)
+    assert "7" in refusal.body["message"] and "9" in refusal.body["message"] and "1" in refusal.body["message"]
+
+
+def test_unknown_messages_are_unimplemented_and_unknown_keys_ignored(raw: Raw):
+    raw.hello()
+    assert raw.ask(99, {}).body["code"] == 12
+    assert raw.ask(Type.GRANT, {}).body["code"] == 12
+    assert raw.ask(Type.LOAD, {"later": [1, {"x": 2}]}).header.type == Type.RESULT
+
+
+def test_the_same_id_gets_the_same_answer(raw: Raw):
+    raw.hello()
+    how = {"mode": "exclusive", "policy": "best_fit", "ties": "stable", "normalize": True, "dimensions": 1}
+    body = {**how, "tasks": 1, "offers": 1, "columns": [], "task_amounts": [None], "offer_amounts": [None]}
+    first = raw.ask(Type.MATCH, body)
+    assert first.header.type == Type.RESULT and first.body["placed"] == 1
+    again = raw.ask(Type.MATCH, {**body, "tasks": 0})
+    assert again.body == first.body, "it is not run again"
+    assert raw.ask(Type.MATCH, {**body, "tasks": 0}, b"1" * 16).body["placed"] == 0
+
+
+def test_a_message_that_announces_four_billion_costs_nothing(node: windlass.LocalNode, raw: Raw):
+    def resident() -> int:
+        return int(Path(f"/proc/{node.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    raw.hello()
+    before = resident()
+    header = bytes(_wire.encode(Message(Header(Type.MATCH, ID)))[0])
+    for body in (b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\x91" * 5000):
+        raw.send(header, body)
+        assert raw.answer().body["code"] == 3
+    huge = {"tasks": 2**62, "offers": 2**62, "dimensions": 1, "columns": [], "task_amounts": [None]}
+    how = {"mode": "exclusive", "policy": "best_fit", "ties": "stable", "normalize": True, "offer_amounts": [None]}
+    assert raw.ask(Type.MATCH, huge | how, b"1" * 16).header.type == Type.ERROR
+    assert resident() - before < 32 << 20
+    assert serves(node)
+
+
+def test_random_messages_harm_nobody(node: windlass.LocalNode, raw: Raw):
+    seed = int(os.environ.get("WINDLASS_SEED", random.randrange(2**32)))
+    print(f"WINDLASS_SEED={seed}")
+    chance = random.Random(seed)
+    raw.hello()
+    bodies = [
+        {"columns": [["i8", 1]], "tasks": 1, "offers": 1, "dimensions": 1, "task_amounts": [0], "offer_amounts": [0]},
+        {"transfers": [{"source": b"/a", "target": b"/b"}], "detach": False},
+        {"request": ID},
+        {"role": "client", "versions": [1, 1]},
+    ]
+    for _ in range(2000):
+        kind = chance.choice([1, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 200])
+        frames = [
+            bytearray(msgpack.packb({"v": 1, "t": kind, "id": chance.randbytes(16), "dl": chance.randrange(2**40)})),
+            bytearray(msgpack.packb(chance.choice(bodies))),
+            *(bytearray(chance.randbytes(chance.randrange(17))) for _ in range(chance.randrange(3))),
+        ]
+        for _ in range(chance.randrange(4)):
+            frame = chance.choice(frames)
+            if frame:
+                frame[chance.randrange(len(frame))] = chance.randrange(256)
+        raw.send(*map(bytes, frames[: chance.randrange(1, len(frames) + 1)]))
+    assert serves(node)
+
+
+def test_random_bytes_on_the_bare_socket_harm_nobody(node: windlass.LocalNode):
+    chance = random.Random(5)
+    path = node.address.removeprefix("ipc://")
+    host, port = node.tcp_address.removeprefix("tcp://").split(":")
+    greeting = b"\xff" + struct.pack(">Q", 1) + b"\x7f\x03\x00NULL" + bytes(48)
+    for turn in range(100):
+        if turn % 2:
+            peer = socket.socket(socket.AF_UNIX)
+            peer.connect(path)
+        else:
+            peer = socket.create_connection((host, int(port)))
+        with peer:
+            try:
+                peer.sendall((greeting if turn % 3 else b"") + chance.randbytes(chance.randrange(5000)))
+            except OSError:
+                continue  # it has hung up already, which is its right
+    assert serves(node)
+
+
+# ---- LocalNode -------------------------------------------------------------------------------------------------------
+
+
+def test_the_context_manager_leaves_no_process_and_no_folder():
+    with windlass.LocalNode() as node:
+        pid, folder = node.pid, node.folder
+        assert Path(f"/proc/{pid}").exists() and folder.exists()
+        assert node.tcp_address.startswith("tcp://127.0.0.1:") and node.http_url.startswith("http://127.0.0.1:")
+        assert node.name.startswith("local-") and len(node.incarnation) == 16
+        assert "{" in node.log()
+    assert not Path(f"/proc/{pid}").exists()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "os._exit(1)", "sys.exit(0)", "raise SystemExit"])
+def test_nothing_is_left_when_the_interpreter_dies(end: str):
+    code = (
+        "import os, sys, threading, windlass\n"
+        "made = []\n"
+        "thread = threading.Thread(target=lambda: made.append(windlass.LocalNode()))\n"
+        "thread.start(); thread.join()\n"  # the thread that made it is gone, the node lives on
+        "assert made[0].client().load().cores > 0\n"
+        "print(made[0].pid, made[0].folder, flush=True)\n"
+        f"{end}\n"
+    )
+    python = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    pid, folder = python.stdout.split()
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), what="the daemon is gone")
+    eventually(lambda: not Path(folder).exists(), what="the folder is gone")
+
+
+def test_a_forked_child_of_the_interpreter_keeps_nothing_alive():
+    code = (
+        "import os, time, windlass\n"
+        "node = windlass.LocalNode()\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    time.sleep(60)\n"
+        "print(node.pid, child, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    python = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid, child = map(int, python.stdout.readline().split())
+    try:
+        python.wait(10)
+        eventually(lambda: not Path(f"/proc/{pid}").exists(), what="the daemon is gone")
+    finally:
+        os.kill(child, signal.SIGKILL)
+        python.stdout.close()
+
+
+def test_restart_keeps_the_folder_and_changes_the_process(node: windlass.LocalNode):
+    pid, incarnation, folder = node.pid, node.incarnation, node.folder
+    node.restart()
+    assert node.pid != pid and node.incarnation != incarnation and node.folder == folder
+    assert node.kill() == -signal.SIGKILL
+    assert node.pid is None
+    node.restart()
+    assert serves(node)
+
+
+def test_what_the_environment_says_does_not_reach_the_daemon(nodes: Make, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WINDLASS_NODE__NAME", "elsewhere")
+    assert nodes().name.startswith("local-")
+    assert nodes({"node": {"name": "here"}}).name == "here"
+
+
+def test_a_missing_program_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("WINDLASSD", str(tmp_path / "nothing"))
+    with pytest.raises(windlass.NotFound, match="make build"):
+        find_windlassd()
