@@ -50,7 +50,7 @@ PROGRAMS = {"cp": "cp", "rsync": "rsync"}
 
 def fio_command(pairs: list[tuple[Path, Path]], size: int) -> list[str]:
     """The disk's own limit: fio reads sources and writes targets at once, with direct I/O, and copies nothing."""
-    common = ["--direct=1", "--bs=1M", "--ioengine=io_uring", "--iodepth=8", "--allow_file_create=1", f"--size={size}"]
+    common = ["--direct=1", "--bs=1M", "--ioengine=libaio", "--iodepth=8", "--allow_file_create=1", f"--size={size}"]
     command = ["fio", "--minimal", *common]
     for number, (source, target) in enumerate(pairs):
         command += [f"--name=read{number}", "--rw=read", f"--filename={source}", *common]

@@ -27,12 +27,13 @@ fn amount(record: &Record, dimension: &str) -> f64 {
 }
 
 fn best(task: &Record, free: &[&Record], weights: &[(String, f64)], most: &[f64]) -> Option<usize> {
+    let wanted: Vec<f64> = weights.iter().map(|(dimension, _)| amount(task, dimension)).collect();
     let mut best = None;
     let mut best_score = f64::INFINITY;
     'offers: for (position, offer) in free.iter().enumerate() {
         let mut score = 0.0;
-        for ((dimension, weight), most) in weights.iter().zip(most) {
-            let left = amount(offer, dimension) - amount(task, dimension);
+        for (((dimension, weight), most), wanted) in weights.iter().zip(most).zip(&wanted) {
+            let left = amount(offer, dimension) - wanted;
             if left < 0.0 {
                 continue 'offers;
             }
