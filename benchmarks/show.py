@@ -48,7 +48,7 @@ def _best(answer: Answer, case: str) -> float | None:
     peers = [
         row["median"]
         for row in answer["rows"]
-        if row["case"] == case
+        if label(row) == case
         and "absent" not in row
         and not row["who"].startswith("windlass")
         and row.get("peer", True)

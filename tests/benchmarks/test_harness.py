@@ -112,3 +112,12 @@ def test_cycle_measures_each_step(tmp_path: Path) -> None:
         (who, step) for who in ("windlass", "legacy", "python") for step in steps
     }
     assert [path.name for path in tmp_path.iterdir()] == ["cycle.json"]
+
+
+def test_steps_are_compared_with_the_same_step() -> None:
+    rows = [
+        {"case": "c", "step": step, "who": who, "median": median, "min": median, "max": median, "runs": 1}
+        for step, who, median in [("a", "windlass", 1.0), ("b", "windlass", 1.0), ("a", "p", 3.0), ("b", "p", 5.0)]
+    ]
+    lines = show.table({"name": "n", "unit": "s", "better": "less", "rows": rows}).splitlines()
+    assert [lines[2].split()[-1], lines[3].split()[-1]] == ["3.00x", "5.00x"]
