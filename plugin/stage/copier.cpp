@@ -26,6 +26,7 @@ struct Slot {
   std::uint32_t want = 0;
   std::uint32_t have = 0;  // bytes of `want` that the phase has behind it
   int idle = 0;            // completions without progress
+  bool direct = false;     // what is in flight was begun as direct I/O
 };
 
 class Copy {
@@ -71,7 +72,7 @@ class Copy {
       Slot& slot = slot_of(next_read_);
       const auto want = static_cast<std::uint32_t>(std::min<std::uint64_t>(buffers_.bytes(), data_end_ - position_));
       if (auto admitted = pace_.admit(want); !admitted) return stop(std::move(admitted.error()));
-      slot = {Slot::Phase::reading, position_, position_ - planned_to_, want, 0, 0};
+      slot = {Slot::Phase::reading, position_, position_ - planned_to_, want, 0, 0, false};
       position_ += want;
       planned_to_ = position_;
       pace_.holding(buffers_.bytes());
@@ -104,6 +105,7 @@ class Copy {
 
   void push_read(std::uint64_t chunk) {
     Slot& slot = slot_of(chunk);
+    slot.direct = direct_from_;
     const std::uint64_t end = direct_from_ ? aligned_up(slot.want) : slot.want;
     push({IoOp::Kind::read, task_.from, buffers_.at(chunk % buffers_.count()) + slot.have,
           static_cast<std::uint32_t>(end - slot.have), task_.first + slot.at + slot.have, tag_of(chunk)});
@@ -111,6 +113,7 @@ class Copy {
 
   void push_write(std::uint64_t chunk) {
     Slot& slot = slot_of(chunk);
+    slot.direct = direct_to_;
     const std::uint64_t end = direct_to_ ? aligned_up(slot.want) : slot.want;
     push({IoOp::Kind::write, task_.to, buffers_.at(chunk % buffers_.count()) + slot.have,
           static_cast<std::uint32_t>(end - slot.have), slot.at + slot.have, tag_of(chunk)});
@@ -152,10 +155,9 @@ class Copy {
 
   // An error completion: true where the operation shall simply be done again.
   bool passes(Slot& slot, std::int64_t result, bool reading) {
-    bool& direct = reading ? direct_from_ : direct_to_;
     if (result == -EINTR || result == -EAGAIN) return true;
-    if (direct && (result == -EINVAL || result == -EOPNOTSUPP)) {
-      direct = false;
+    if (slot.direct && (result == -EINVAL || result == -EOPNOTSUPP)) {
+      (reading ? direct_from_ : direct_to_) = false;
       pace_.plain_instead();
       const int flags = reading ? O_RDONLY : O_WRONLY;
       if (fs_.set_flags(reading ? task_.from : task_.to, flags) == 0) return true;

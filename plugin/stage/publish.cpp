@@ -57,10 +57,10 @@ Temporary::Temporary(Temporary&& other) noexcept
 
 Temporary::~Temporary() {
   if (fs_ == nullptr) return;
-  if (is_folder_)
-    remove_tree(*fs_, folder_, name_);
-  else
+  if (!is_folder_)
     fs_->remove(folder_, name_.c_str(), false);
+  else if (remove_tree(*fs_, folder_, name_) < 0)
+    remove_tree(*fs_, folder_, name_);  // it takes many steps, and what stopped one of them may be over
 }
 
 Result<Fd> make_temporary(Fs& fs, int folder, const std::string& name, std::string_view target_path) {

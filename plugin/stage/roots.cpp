@@ -82,6 +82,11 @@ Error Roots::refusal(int number, const Place& place, std::string_view what) cons
   return errno_error(number, what, place.given);
 }
 
+Status Roots::allow(const Place& place) const {
+  if (auto start = start_of(place); !start) return fail(start.error());
+  return {};
+}
+
 Result<Fd> Roots::open_place(const Place& place, int flags) const {
   auto start = start_of(place);
   if (!start) return fail(start.error());

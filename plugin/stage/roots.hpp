@@ -30,6 +30,9 @@ class Roots {
   // INVALID_ARGUMENT for a relative path; the errno's code where one cannot be opened.
   Status open(const std::vector<std::string>& paths);
 
+  // Whether its path may be asked for at all; links on the way are looked at when it is opened.
+  Status allow(const Place& place) const;
+
   // Opens what the place names. `flags` as for open(2); the last component may be a link (followed unless O_NOFOLLOW).
   Result<Fd> open_place(const Place& place, int flags) const;
 

@@ -49,6 +49,7 @@ class FileRun {
              transfer_.source.given, transfer_.target.given};
     auto range = range_of(wish_, source->info.size);
     if (!range) return fail(range.error());
+    if (auto allowed = shared_.roots.allow(transfer_.target); !allowed) return allowed;
     if (transfer_.target.folder)
       return fail(Code::invalid_argument, "the target " + quoted(transfer_.target.given) +
                                               " is written as a folder; name the file that is to be made");

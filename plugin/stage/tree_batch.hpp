@@ -21,7 +21,8 @@ struct TreeFolder {
   Fd from, to;       // open from its turn on
   FileInfo info;     // of the source
   FileKey to_key;
-  bool fresh = false;                  // made by this transfer: nothing is in its way there
+  bool fresh = false;  // made by this transfer: nothing is in its way there
+  bool kept = false;   // the top where it was there before: its mode and time are its owner's
   std::atomic<std::size_t> pending{1};  // its own turn, the folders and the unpublished files in it
 
   [[nodiscard]] std::string path_of(const std::string& entry) const { return path.empty() ? entry : path + "/" + entry; }

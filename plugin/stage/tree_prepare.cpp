@@ -8,22 +8,19 @@
 
 namespace windlass::stage {
 
+// Read by name alone: what the names in the text lead to is not looked at.
 bool link_leaves(std::string_view text, std::size_t depth) {
   if (text.starts_with('/')) return true;
-  bool named = false;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('/', at), text.size());
     const std::string_view part = text.substr(at, end - at);
     at = end + 1;
     if (part.empty() || part == ".") continue;
     if (part != "..") {
-      named = true;
       ++depth;
-      continue;
+    } else if (depth-- == 0) {
+      return true;
     }
-    // After a name, ".." goes up from wherever that name leads, and it may be a link itself: not to be known from the text.
-    if (named || depth == 0) return true;
-    --depth;
   }
   return false;
 }
@@ -57,7 +54,8 @@ Outcome TreeRun::run(const Tools& tools) {
     status = whole_ ? publish_whole() : sync_end();
   }
   temporary_.reset();  // where the whole was not published
-  if (status && !whole_) shared_.targets.publish(key_, running_.sequence, [] { return true; });
+  if (status && !whole_ && !shared_.targets.publish(key_, running_.sequence, [] { return true; }))
+    status = fail(replaced_error(transfer_));
   return outcome(std::move(status));
 }
 
@@ -73,16 +71,17 @@ Status TreeRun::refuse_wishes() const {
 
 // Whether the folder is `top` or lies anywhere beneath it.
 Result<bool> TreeRun::lies_within(int folder, const FileKey& top) const {
-  Fd at(fs_.open(folder, ".", O_PATH | O_DIRECTORY, 0, 0));
   FileInfo info;
   FileKey below{};
-  for (;;) {
-    if (!at) return fail_errno(EACCES, "look above", transfer_.target.given);
-    if (const int result = fs_.info(at.get(), info); result < 0) return fail_errno(-result, "look above", transfer_.target.given);
+  Fd at;
+  for (const char* step = ".";; step = "..") {
+    const int fd = fs_.open(at ? at.get() : folder, step, O_PATH | O_DIRECTORY, 0, 0);
+    if (fd < 0) return fail_errno(-fd, "look above", transfer_.target.given);
+    at = Fd(fd);
+    if (const int result = fs_.info(fd, info); result < 0) return fail_errno(-result, "look above", transfer_.target.given);
     if (info.key == top) return true;
     if (info.key == below) return false;  // the root's parent is itself
     below = info.key;
-    at = Fd(fs_.open(at.get(), "..", O_PATH | O_DIRECTORY, 0, 0));
   }
 }
 
@@ -116,6 +115,7 @@ Status TreeRun::open_target(const FileInfo& source) {
       return fail(Code::invalid_argument, quoted(transfer_.target.given) + " is source and target; choose another target");
     top_->to = std::move(*there);
     top_->to_key = info.key;
+    top_->kept = true;
     Space space;
     if (fs_.space(top_->to.get(), space) == 0 && space.kernel_view)
       return fail(Code::invalid_argument, quoted(transfer_.target.given) + " is a file system of the kernel; choose a folder on a disk");
@@ -137,14 +137,9 @@ Status TreeRun::open_target(const FileInfo& source) {
     if (auto begun = begin_atomic(exists); !begun) return begun;
     name = temporary_->name();
   }
-  TreeFolder above;
-  above.to = Fd(fs_.open(spot_.folder.get(), ".", O_PATH | O_DIRECTORY, 0, 0));
   top_->name = name;
-  top_->path = transfer_.target.given;  // for messages while it is made
-  top_->above = std::shared_ptr<TreeFolder>(std::shared_ptr<TreeFolder>(), &above);
-  auto entered = enter_target(*top_);
-  top_->above = nullptr;
-  top_->path.clear();
+  top_->kept = false;
+  auto entered = enter_target(*top_, spot_.folder.get());
   if (entered && !whole_) key_ = {top_->to_key, {}};
   return entered;
 }

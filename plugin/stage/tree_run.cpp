@@ -79,21 +79,21 @@ Status TreeRun::open_folder(TreeFolder& folder) {
   Space space;
   if (folder.info.key.device != folder.above->info.key.device && fs_.space(from, space) == 0 && space.kernel_view)
     return fail(Code::invalid_argument, "the folder " + quoted(folder.path) + " is a file system of the kernel; leave it out");
-  return enter_target(folder);
+  return enter_target(folder, folder.above->to.get());
 }
 
-Status TreeRun::enter_target(TreeFolder& folder) {
-  const int above = folder.above->to.get();
+Status TreeRun::enter_target(TreeFolder& folder, int above) {
+  const std::string& path = folder.path.empty() ? transfer_.target.given : folder.path;
   const int made = fs_.make_folder(above, folder.name.c_str(), 0700);
-  if (made < 0 && made != -EEXIST) return fail_errno(-made, "make the folder", folder.path);
+  if (made < 0 && made != -EEXIST) return fail_errno(-made, "make the folder", path);
   folder.fresh = made == 0;
   const int to = fs_.open(above, folder.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, 0);
   if (to == -ENOTDIR || to == -ELOOP)
-    return fail(Code::invalid_argument, quoted(folder.path) + " is a folder in the source and a file in the target; remove one of them");
-  if (to < 0) return fail_errno(-to, "open the folder", folder.path);
+    return fail(Code::invalid_argument, quoted(path) + " is a folder in the source and none in the target; remove one of them");
+  if (to < 0) return fail_errno(-to, "open the folder", path);
   folder.to = Fd(to);
   FileInfo info;
-  if (const int result = fs_.info(to, info); result < 0) return fail_errno(-result, "look at the folder", folder.path);
+  if (const int result = fs_.info(to, info); result < 0) return fail_errno(-result, "look at the folder", path);
   folder.to_key = info.key;
   return {};
 }
@@ -205,8 +205,8 @@ Result<Written> TreeRun::copy_link(const FolderPtr& folder, const std::string& n
   if (result == 0) result = fs_.read_link(folder->from.get(), name.c_str(), text);
   if (result < 0) return fail_errno(-result, "read the link", path);
   if (transfer_.symlinks == Symlinks::refuse && link_leaves(text, folder->depth))
-    return fail(Code::permission_denied, "the link " + quoted(path) + " leads to " + quoted(text) +
-                                             ", which is absolute or lies outside the tree; remove it, or stage with symlinks skip");
+    return fail(Code::invalid_argument, "the link " + quoted(path) + " leads to " + quoted(text) +
+                                            ", which is absolute or lies outside the tree; remove it, or keep or skip links");
   if (auto free = check_way(*folder, name, info.key); !free) return fail(free.error());
   Written written{folder, whole_ ? name : shared_.names.next(), name, 0, {}, true};
   result = fs_.make_link(text.c_str(), folder->to.get(), written.temporary.c_str());
@@ -250,11 +250,9 @@ void TreeRun::publish(Written& written, int synced) {
       return result == 0;
     });
   if (!first || result < 0) fs_.remove(folder.to.get(), written.temporary.c_str(), false);
-  if (!first)
-    note(path, plain_error(Code::cancelled, quoted(path) + ": replaced by a later transfer to the same target"));
-  else if (result < 0)
+  if (result < 0)
     note(path, errno_error(-result, synced < 0 ? "sync" : "publish", path));
-  else
+  else if (first)  // else a later transfer has brought this one file: the tree goes on
     published(written);
   ended(std::move(written.folder));
 }
@@ -278,11 +276,17 @@ void TreeRun::ended(FolderPtr folder) {
 }
 
 // Mode and time come last: a folder may forbid to write to it, and each file in it changes its time.
-void TreeRun::close_folder(TreeFolder& folder) {
-  if (!folder.to) return;  // it never began
+void TreeRun::set_mode_and_time(const TreeFolder& folder) {
+  if (folder.kept) return;
   int result = fs_.set_mode(folder.to.get(), folder.info.mode);
   if (result == 0) result = fs_.set_modified(folder.to.get(), folder.info.modified);
-  if (result < 0) note(folder.path, errno_error(-result, "set mode and time of the folder", folder.path));
+  const bool of_another = result == -EPERM && !folder.fresh;  // it was there before, and stays as its owner has it
+  if (result < 0 && !of_another) note(folder.path, errno_error(-result, "set mode and time of the folder", folder.path));
+}
+
+void TreeRun::close_folder(TreeFolder& folder) {
+  if (!folder.to) return;  // it never began
+  set_mode_and_time(folder);
   const bool apart = folder.above != nullptr && top_->to_key.device != folder.to_key.device;
   if (apart && transfer_.durability == Durability::full)
     if (const int synced = fs_.sync_all(folder.to.get()); synced < 0)

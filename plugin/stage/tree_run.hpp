@@ -41,7 +41,7 @@ class TreeRun : public std::enable_shared_from_this<TreeRun> {
   FolderPtr take(std::unique_lock<std::mutex>& lock, bool to_the_end);
   void begin_folder(const Tools& tools, const FolderPtr& folder, TreeBatch& batch);
   Status open_folder(TreeFolder& folder);
-  Status enter_target(TreeFolder& folder);
+  Status enter_target(TreeFolder& folder, int above);
   void take_entries(const Tools& tools, const FolderPtr& folder, std::vector<Entry>& entries, TreeBatch& batch);
   void add_folder(const FolderPtr& above, const std::string& name);
   Result<Written> copy_file(const Tools& tools, const FolderPtr& folder, const std::string& name, bool sync);
@@ -54,6 +54,7 @@ class TreeRun : public std::enable_shared_from_this<TreeRun> {
   void flush(TreeBatch& batch);
   void publish(Written& written, int synced);
   void ended(FolderPtr folder);
+  void set_mode_and_time(const TreeFolder& folder);
   void close_folder(TreeFolder& folder);
   void note(const std::string& path, Error error);
   void published(const Written& written);

@@ -1,0 +1,67 @@
+// A folder of a test's own, gone at its end, and what tests do with files in it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <stdlib.h>
+
+namespace windlass::stage::testing {
+
+class Folder {
+ public:
+  Folder() {
+    std::string path = (std::filesystem::temp_directory_path() / "stage-test-XXXXXX").string();
+    if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("cannot make " + path);
+    path_ = std::filesystem::canonical(path);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  [[nodiscard]] std::string at(const std::string& name) const { return name.empty() ? path_.string() : (path_ / name).string(); }
+
+  std::string write(const std::string& name, const std::string& content) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name, std::ios::binary) << content;
+    return at(name);
+  }
+
+  [[nodiscard]] bool has(const std::string& name) const {
+    return std::filesystem::exists(std::filesystem::symlink_status(path_ / name));
+  }
+
+  [[nodiscard]] std::string read(const std::string& name) const {
+    std::ifstream file(path_ / name, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  // Names of temporaries anywhere beneath.
+  [[nodiscard]] std::vector<std::string> leftovers() const {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path_))
+      if (entry.path().filename().string().starts_with(".windlass-")) found.push_back(entry.path().string());
+    return found;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string noise(std::size_t bytes, std::uint32_t seed = 1) {
+  std::minstd_rand random(seed);
+  std::string out(bytes, '\0');
+  for (char& c : out) c = static_cast<char>(random());
+  return out;
+}
+
+}  // namespace windlass::stage::testing
