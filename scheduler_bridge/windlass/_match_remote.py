@@ -65,12 +65,15 @@ def decode_placement(message: Message, problem: Problem) -> Placement:
         order=reader.wanted("order", np.int32, tasks),
         score_high=reader.wanted("score_high", np.int64, tasks),
         score_low=reader.wanted("score_low", np.uint64, tasks),
-        price_added=reader.column("price_added", np.int64, tasks),
-        device_begin=reader.column("device_begin", np.int64, tasks + 1),
-        device_dimension=reader.column("device_dimension", np.int32),
-        device_index=reader.column("device_index", np.int32),
         engine=str(message.body.get("engine", "")),
     )
+    if problem.policy == "cost":
+        placement.price_added = reader.wanted("price_added", np.int64, tasks)
+    placement.device_begin = reader.column("device_begin", np.int64, tasks + 1)
+    if placement.device_begin is not None:
+        entries = int(placement.device_begin[-1])
+        placement.device_dimension = reader.wanted("device_dimension", np.int32, entries)
+        placement.device_index = reader.wanted("device_index", np.int32, entries)
     _check(placement, problem)
     return placement
 
@@ -95,7 +98,7 @@ class _Reader:
         column = self.column(name, dtype, size)
         if column is not None:
             return column
-        if size > 0:
+        if size != 0:
             raise _odd(f"{name} is missing")
         return np.empty(0, dtype)  # an empty column need not be sent
 
@@ -112,14 +115,10 @@ def _check(placement: Placement, problem: Problem) -> None:
         placed = index[index >= 0]
         if placed.size and int(np.bincount(placed, minlength=problem.offers).max()) > 1:
             raise _odd("an offer is given twice")
-    if problem.policy == "cost" and placement.price_added is None:
-        raise _odd("price_added is missing")
     begin, dimension, which = placement.device_begin, placement.device_dimension, placement.device_index
-    if begin is None:
+    if begin is None or dimension is None or which is None:
         return
-    if dimension is None or which is None or dimension.size != which.size:
-        raise _odd("device_dimension and device_index do not belong together")
-    if int(begin[0]) != 0 or int(begin[-1]) != dimension.size or bool(np.any(np.diff(begin) < 0)):
+    if int(begin[0]) != 0 or bool(np.any(np.diff(begin) < 0)):
         raise _odd("device_begin does not lead through device_dimension")
     if dimension.size and not (int(dimension.min()) >= 0 and int(dimension.max()) < len(problem.dimensions)):
         raise _odd("device_dimension names a dimension that does not exist")
