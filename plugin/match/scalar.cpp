@@ -25,6 +25,11 @@ class Scalar {
         state_(problem),
         wanted_(problem.dimensions),
         by_amount_(problem.dimensions, true) {
+    if (problem.policy == Policy::dot_product) {
+      wanted_parts_.resize(problem.dimensions);
+      parts_.resize(problem.offers * problem.dimensions);
+      for (size_t offer = 0; offer < problem.offers; ++offer) cut_parts(static_cast<int32_t>(offer));
+    }
     if (problem.constraints) rules_.emplace(problem, *problem.constraints, scoring_.one);
     for (size_t d = 0; rules_ && d < problem.dimensions; ++d) by_amount_[d] = !rules_->is_device(d);
     placement_.resize(problem.tasks, problem.policy == Policy::cost);
@@ -55,6 +60,7 @@ class Scalar {
   void place(int32_t task, const Choice& choice) {
     load(task);
     state_.place(choice.offer, wanted_);
+    if (!parts_.empty()) cut_parts(choice.offer);
     if (rules_) rules_->place(task, choice.offer, wanted_);
     placement_.put(task, choice.offer, choice.score);
     if (problem_.policy == Policy::cost) placement_.price_added[task] = choice.price;
@@ -64,6 +70,7 @@ class Scalar {
   void undo(int32_t task) {
     load(task);
     state_.undo(placement_.offer_index[task], wanted_);
+    if (!parts_.empty()) cut_parts(placement_.offer_index[task]);
     if (rules_) rules_->undo(task, placement_.offer_index[task], wanted_);
     placement_.put(task, -1, 0);
     if (problem_.policy == Policy::cost) placement_.price_added[task] = 0;
@@ -72,6 +79,14 @@ class Scalar {
 
   void load(int32_t task) {
     for (size_t d = 0; d < problem_.dimensions; ++d) wanted_[d] = problem_.task_amount(task, d);
+    for (size_t d = 0; d < wanted_parts_.size(); ++d) wanted_parts_[d] = scoring_.dot_part(d, wanted_[d]);
+  }
+
+  // Of the dot product: what the offer has now.
+  void cut_parts(int32_t offer) {
+    const std::span<const int64_t> has = state_.amounts(offer);
+    int64_t* parts = parts_.data() + static_cast<size_t>(offer) * problem_.dimensions;
+    for (size_t d = 0; d < problem_.dimensions; ++d) parts[d] = scoring_.dot_part(d, has[d]);
   }
 
   // The first of the smallest; offer -1 where none qualifies.
@@ -110,8 +125,8 @@ class Scalar {
     Wide sum = 0;
     for (size_t d = 0; d < problem_.dimensions; ++d) {
       if (problem_.policy == Policy::dot_product) {
-        const int64_t product = scoring_.dot_part(d, wanted_[d]) * scoring_.dot_part(d, has[d]);
-        sum -= static_cast<Wide>(scoring_.weight_q[d]) * product;
+        const int64_t part = parts_[static_cast<size_t>(offer) * problem_.dimensions + d];
+        sum -= static_cast<Wide>(scoring_.weight_q[d]) * (wanted_parts_[d] * part);
       } else {
         sum += scoring_.weight[d] * (has[d] - wanted_[d]);
       }
@@ -122,8 +137,10 @@ class Scalar {
   const Problem& problem_;
   const Scoring scoring_;
   OfferState state_;
-  std::vector<int64_t> wanted_;  // amounts of the task at hand
-  std::vector<bool> by_amount_;  // by dimension: false where devices decide
+  std::vector<int64_t> wanted_;        // amounts of the task at hand
+  std::vector<int64_t> wanted_parts_;  // the same as parts of the dot product; empty for other policies
+  std::vector<int64_t> parts_;         // [offers][dimensions]
+  std::vector<bool> by_amount_;        // by dimension: false where devices decide
   std::optional<Rules> rules_;
   Placement placement_;
 };

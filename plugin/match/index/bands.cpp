@@ -51,6 +51,8 @@ int32_t Bands::new_cell() {
   const int32_t cell = spare_cells_.back();
   spare_cells_.pop_back();
   cells_[cell].live = 0;
+  const auto first = ranks_.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(cell) * shape_.rows);
+  std::fill(first, first + static_cast<ptrdiff_t>(shape_.rows), Lanes{});
   return cell;
 }
 
@@ -68,7 +70,7 @@ int32_t Bands::new_band() {
 // The tightest cell that need not grow for it, else the one that grows least.
 int Bands::choose_cell(int32_t band, const std::array<uint8_t, kRanksMax>& ranks) const {
   const uint64_t live = bands_[band].live;
-  const uint64_t inside = at_least(tops_, band, ranks.data()) & live;
+  const uint64_t inside = kernel_.first(tables(tops_, &band), 0, 1, ranks.data()).mask;
   const Lanes* tops = &tops_[static_cast<size_t>(band) * shape_.rows];
   uint64_t places = inside ? inside : live;
   int best = -1, best_cost = 0;
@@ -122,17 +124,21 @@ void Bands::gather_band(int32_t band, std::vector<Entry>& into) const {
   for (int place; next(places, place);) gather_cell(bands_[band].cell[place], into);
 }
 
+void Bands::drop_cell(int32_t band, int place) {
+  spare_cells_.push_back(bands_[band].cell[place]);
+  bands_[band].live &= ~(uint64_t{1} << place);
+  Lanes* tops = &tops_[static_cast<size_t>(band) * shape_.rows];
+  for (size_t row = 0; row < shape_.rows; ++row) tops[row].byte[place] = 0;
+}
+
 void Bands::clear_band(int32_t number) {
   Band& band = bands_[number];
   uint64_t places = band.live;
-  for (int place; next(places, place);) spare_cells_.push_back(band.cell[place]);
-  band.live = 0;
+  for (int place; next(places, place);) drop_cell(number, place);
   band.count = 0;
 }
 
 void Bands::fill_band(int32_t band, std::span<Entry> entries) {
-  bands_[band].live = 0;
-  bands_[band].count = 0;
   fill_cells(band, entries, (entries.size() + shape_.fill - 1) / shape_.fill);
 }
 
@@ -150,8 +156,6 @@ void Bands::fill_cells(int32_t band, std::span<Entry> entries, size_t cells) {
   bands_[band].cell[place] = cell;
   bands_[band].least[place] = kKeyMost;
   bands_[band].live |= uint64_t{1} << place;
-  Lanes* tops = tops_.data() + static_cast<size_t>(band) * shape_.rows;
-  for (size_t row = 0; row < shape_.rows; ++row) tops[row].byte[place] = 0;
   for (const Entry& entry : entries) put(band, place, entry);
 }
 
@@ -181,8 +185,7 @@ void Bands::split_cell(int32_t band, int place) {
   std::vector<Entry> entries;
   entries.reserve(kLanes);
   gather_cell(bands_[band].cell[place], entries);
-  spare_cells_.push_back(bands_[band].cell[place]);
-  bands_[band].live &= ~(uint64_t{1} << place);
+  drop_cell(band, place);
   bands_[band].count -= entries.size();
   fill_cells(band, entries, 2);
 }
@@ -217,13 +220,29 @@ void Bands::erase(const Slot& slot) {
   cell.live &= ~(uint64_t{1} << slot.lane);
   --band.count;
   if (cell.live == 0) {
-    spare_cells_.push_back(band.cell[slot.place]);
-    band.live &= ~(uint64_t{1} << slot.place);
+    drop_cell(order_[position], slot.place);
+  } else {
+    lower_tops(slot, order_[position], band.cell[slot.place]);
   }
   if (band.count == 0) {
     remove_band(position);
   } else {
     tidy(position);
+  }
+}
+
+// What a cell can hold falls with the entry that held the most of it.
+void Bands::lower_tops(const Slot& slot, int32_t band, int32_t cell) {
+  Lanes* ranks = &ranks_[static_cast<size_t>(cell) * shape_.rows];
+  Lanes* tops = &tops_[static_cast<size_t>(band) * shape_.rows];
+  for (size_t row = 0; row < shape_.rows; ++row) {
+    uint8_t& rank = ranks[row].byte[slot.lane];
+    const bool held_most = rank == tops[row].byte[slot.place];
+    rank = 0;
+    if (!held_most) continue;
+    uint8_t most = 0;
+    for (const uint8_t other : ranks[row].byte) most = std::max(most, other);
+    tops[row].byte[slot.place] = most;
   }
 }
 

@@ -79,17 +79,25 @@ class Bands {
     std::array<Key, kLanes> least;  // of each cell; may be lower than its least entry
   };
 
+  struct Search {
+    Slot found{};
+    Key limit;  // greater keys are of no interest
+    int32_t tie = 0;
+  };
+
   static bool next(uint64_t& mask, int& bit) {
     if (mask == 0) return false;
     bit = std::countr_zero(mask);
     mask &= mask - 1;
     return true;
   }
-  uint64_t at_least(const std::vector<Lanes>& table, int32_t number, const uint8_t* ranks) const {
-    const size_t first = static_cast<size_t>(number) * shape_.rows;
-    return kernel_.at_least(table[first].byte, ranks, shape_.rows);
+  Tables tables(const std::vector<Lanes>& of, const int32_t* numbers) const {
+    return {of.data()->byte, shape_.rows, numbers};
   }
   std::array<uint8_t, kRanksMax> unpack(uint64_t ranks) const;
+  template <typename Fits, typename Tie>
+  void search_band(size_t position, uint64_t places, const std::array<uint8_t, kRanksMax>& least, Search& search,
+                   Fits fits, Tie tie) const;
   size_t first_band(const Key& from) const;
   size_t band_for(const Key& key);
   int choose_cell(int32_t band, const std::array<uint8_t, kRanksMax>& ranks) const;
@@ -97,12 +105,14 @@ class Bands {
   void split_cell(int32_t band, int place);
   void gather_cell(int32_t cell, std::vector<Entry>& into) const;
   void gather_band(int32_t band, std::vector<Entry>& into) const;
+  void drop_cell(int32_t band, int place);
   void clear_band(int32_t band);
   void fill_band(int32_t band, std::span<Entry> entries);
   void fill_cells(int32_t band, std::span<Entry> entries, size_t cells);
   size_t widest_row(std::span<const Entry> entries) const;
   void sort_at(std::span<Entry> entries, size_t middle) const;
   void split_band(size_t position, const Entry& extra);
+  void lower_tops(const Slot& slot, int32_t band, int32_t cell);
   void tidy(size_t position);
   void remove_band(size_t position);
   int32_t new_cell();
@@ -112,9 +122,9 @@ class Bands {
   Shape shape_;
   const Kernel& kernel_;
   std::vector<Cell> cells_;
-  std::vector<Lanes> ranks_;  // [cells][rows]
+  std::vector<Lanes> ranks_;  // [cells][rows]; 0 where no entry is
   std::vector<Band> bands_;
-  std::vector<Lanes> tops_;  // [bands][rows] largest rank of each cell; may be too high
+  std::vector<Lanes> tops_;  // [bands][rows] largest rank of each cell, 0 where there is none
   std::vector<int32_t> spare_cells_, spare_bands_;
   std::vector<int32_t> order_;  // bands by key
   std::vector<Key> low_;        // by position in order_
@@ -122,32 +132,49 @@ class Bands {
 
 template <typename Fits, typename Tie>
 Bands::Slot Bands::best(uint64_t ranks, const Key& from, const Key& to, Fits fits, Tie tie) const {
-  const std::array<uint8_t, kRanksMax> bytes = unpack(ranks);
-  Slot found;
-  Key limit = to;
-  int32_t found_tie = 0;
-  for (size_t position = first_band(from); position < order_.size(); ++position) {
-    if (limit < low_[position]) break;
-    const Band& band = bands_[order_[position]];
-    uint64_t places = at_least(tops_, order_[position], bytes.data()) & band.live;
-    for (int place; next(places, place);) {
-      if (limit < band.least[place]) continue;
-      const Cell& cell = cells_[band.cell[place]];
-      uint64_t lanes = at_least(ranks_, band.cell[place], bytes.data()) & cell.live;
-      for (int lane; next(lanes, lane);) {
-        const Key& key = cell.key[lane];
-        if (limit < key) continue;
-        const int32_t group = cell.group[lane];
-        const bool tied = found.group >= 0 && key == found.key;
-        if (tied && tie(group) >= found_tie) continue;
-        if (!fits(group)) continue;
-        found = {key, group, static_cast<int32_t>(position), lane, place};
-        found_tie = tie(group);
-        limit = key;
-      }
+  const std::array<uint8_t, kRanksMax> least = unpack(ranks);
+  const Tables bands = tables(tops_, order_.data());
+  Search search{.limit = to};
+  for (size_t position = first_band(from);; ++position) {
+    const Hit hit = kernel_.first(bands, position, order_.size(), least.data());
+    if (hit.mask == 0 || search.limit < low_[hit.at]) break;
+    position = hit.at;
+    search_band(position, hit.mask, least, search, fits, tie);
+    if (search.found.group >= 0 && position + 1 < order_.size() && search.limit < low_[position + 1]) break;
+  }
+  return search.found;
+}
+
+template <typename Fits, typename Tie>
+void Bands::search_band(size_t position, uint64_t places, const std::array<uint8_t, kRanksMax>& least, Search& search,
+                        Fits fits, Tie tie) const {
+  const Band& band = bands_[order_[position]];
+  std::array<int32_t, kLanes> numbers;
+  std::array<uint8_t, kLanes> place_of;
+  size_t count = 0;
+  for (int place; next(places, place);) {
+    if (search.found.group >= 0 && search.limit < band.least[place]) continue;
+    numbers[count] = band.cell[place];
+    place_of[count++] = static_cast<uint8_t>(place);
+  }
+  const Tables cells = tables(ranks_, numbers.data());
+  for (size_t at = 0;; ++at) {
+    Hit hit = kernel_.first(cells, at, count, least.data());
+    if (hit.mask == 0) return;
+    at = hit.at;
+    const Cell& cell = cells_[numbers[at]];
+    for (int lane; next(hit.mask, lane);) {
+      const Key& key = cell.key[lane];
+      if (search.limit < key) continue;
+      const int32_t group = cell.group[lane];
+      const bool tied = search.found.group >= 0 && key == search.found.key;
+      if (tied && tie(group) >= search.tie) continue;
+      if (!fits(group)) continue;
+      search.found = {key, group, static_cast<int32_t>(position), lane, place_of[at]};
+      search.tie = tie(group);
+      search.limit = key;
     }
   }
-  return found;
 }
 
 template <typename Same>

@@ -9,7 +9,7 @@
 namespace windlass::match {
 namespace {
 
-uint64_t at_least_plain(const uint8_t* table, const uint8_t* least, size_t rows) {
+uint64_t columns_plain(const uint8_t* table, const uint8_t* least, size_t rows) {
   uint8_t good[kLanes];
   for (uint8_t& lane : good) lane = 1;
   for (size_t row = 0; row < rows; ++row) {
@@ -22,11 +22,27 @@ uint64_t at_least_plain(const uint8_t* table, const uint8_t* least, size_t rows)
   return mask;
 }
 
-constexpr Kernel kPlain{Engine::scalar, at_least_plain};
+// One loop for each kind of CPU; a macro, for a template would not take over the target of its caller.
+#define WINDLASS_FIRST(name, target, columns)                                              \
+  target Hit name(const Tables& tables, size_t begin, size_t end, const uint8_t* least) {  \
+    for (size_t at = begin; at < end; ++at) {                                              \
+      const size_t first = static_cast<size_t>(tables.numbers[at]) * tables.rows * kLanes; \
+      if (const uint64_t mask = columns(tables.base + first, least, tables.rows)) {        \
+        return {at, mask};                                                                 \
+      }                                                                                    \
+    }                                                                                      \
+    return {end, 0};                                                                       \
+  }
+
+WINDLASS_FIRST(first_plain, , columns_plain)
+constexpr Kernel kPlain{Engine::scalar, first_plain};
 
 #if defined(__x86_64__)
 
-__attribute__((target("avx2"))) uint64_t at_least_avx2(const uint8_t* table, const uint8_t* least, size_t rows) {
+#define WINDLASS_AVX2 __attribute__((target("avx2")))
+#define WINDLASS_AVX512 __attribute__((target("avx512f,avx512bw")))
+
+WINDLASS_AVX2 inline uint64_t columns_avx2(const uint8_t* table, const uint8_t* least, size_t rows) {
   __m256i low = _mm256_set1_epi8(-1), high = low;
   for (size_t row = 0; row < rows; ++row) {
     const __m256i bound = _mm256_set1_epi8(static_cast<char>(least[row]));
@@ -40,8 +56,7 @@ __attribute__((target("avx2"))) uint64_t at_least_avx2(const uint8_t* table, con
   return lower | static_cast<uint64_t>(upper) << 32;
 }
 
-__attribute__((target("avx512f,avx512bw"))) uint64_t at_least_avx512(const uint8_t* table, const uint8_t* least,
-                                                                     size_t rows) {
+WINDLASS_AVX512 inline uint64_t columns_avx512(const uint8_t* table, const uint8_t* least, size_t rows) {
   uint64_t mask = ~uint64_t{0};
   for (size_t row = 0; row < rows; ++row) {
     const __m512i bound = _mm512_set1_epi8(static_cast<char>(least[row]));
@@ -50,15 +65,18 @@ __attribute__((target("avx512f,avx512bw"))) uint64_t at_least_avx512(const uint8
   return mask;
 }
 
+WINDLASS_FIRST(first_avx2, WINDLASS_AVX2, columns_avx2)
+WINDLASS_FIRST(first_avx512, WINDLASS_AVX512, columns_avx512)
+
 Kernel widest() {
-  if (__builtin_cpu_supports("avx512bw")) return {Engine::avx512, at_least_avx512};
-  if (__builtin_cpu_supports("avx2")) return {Engine::avx2, at_least_avx2};
+  if (__builtin_cpu_supports("avx512bw")) return {Engine::avx512, first_avx512};
+  if (__builtin_cpu_supports("avx2")) return {Engine::avx2, first_avx2};
   return kPlain;
 }
 
 #elif defined(__aarch64__)
 
-uint64_t at_least_neon(const uint8_t* table, const uint8_t* least, size_t rows) {
+uint64_t columns_neon(const uint8_t* table, const uint8_t* least, size_t rows) {
   uint64_t mask = 0;
   for (size_t part = 0; part < kLanes; part += 8) {
     uint8x8_t good = vdup_n_u8(0xFF);

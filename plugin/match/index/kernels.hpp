@@ -11,10 +11,22 @@ namespace windlass::match {
 inline constexpr size_t kLanes = 64;    // entries that are tested at once
 inline constexpr size_t kRanksMax = 8;  // rows that are tested; further dimensions are left to the exact check
 
+// A table has [rows][64] bytes, aligned to 64; column i of it is an entry's ranks. Several lie side by side.
+struct Tables {
+  const uint8_t* base;
+  size_t rows;
+  const int32_t* numbers;  // tables in the order in which they are looked at
+};
+
+struct Hit {
+  size_t at;      // of the table in `numbers`; the end where nothing was hit
+  uint64_t mask;  // bit i: column i is at least as large in each row
+};
+
 struct Kernel {
   Engine engine;
-  // `table`: [rows][64] bytes, aligned to 64. Bit i is set where table[r][i] >= least[r] for each r.
-  uint64_t (*at_least)(const uint8_t* table, const uint8_t* least, size_t rows);
+  // The first table from numbers[begin] to before numbers[end] that has a column at least as large as `least`.
+  Hit (*first)(const Tables& tables, size_t begin, size_t end, const uint8_t* least);
 };
 
 // The widest that this CPU has; looked up once.

@@ -16,7 +16,8 @@ std::vector<int32_t> numbers(size_t count) {
 
 // Exclusive offers only go: full cells. In packing they come back: room to insert.
 Bands::Shape shape_of(const Problem& problem, const Ranks& ranks) {
-  return {.rows = ranks.rows(), .cells = 16, .fill = problem.mode == Mode::packing ? size_t{44} : kLanes};
+  const bool packing = problem.mode == Mode::packing;
+  return {.rows = ranks.rows(), .cells = packing ? kLanes : size_t{4}, .fill = packing ? size_t{44} : kLanes};
 }
 
 }  // namespace
@@ -35,6 +36,8 @@ Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, c
   if (swap_remove_) list_ = tie_;
   const SortedOffers sorted = sort_offers(problem, scoring);
   std::vector<Bands::Entry> entries;
+  entries.reserve(sorted.offers.size());
+  amounts_.reserve(sorted.offers.size() * dimensions_);
   for (const int32_t offer : sorted.offers) {
     const bool fresh =
         entries.empty() || !(entries.back().key == sorted.key[offer]) || !same_amounts(problem, root_.back(), offer);

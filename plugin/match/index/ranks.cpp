@@ -6,8 +6,8 @@
 namespace windlass::match {
 namespace {
 
-constexpr size_t kSamples = 2048;
-constexpr size_t kBounds = 255;
+constexpr size_t kSamples = 1024;
+constexpr size_t kBounds = 254;
 
 std::vector<int64_t> sample(const int64_t* column, size_t rows) {
   std::vector<int64_t> values;
@@ -46,6 +46,8 @@ Ranks::Ranks(const Problem& problem) {
   std::stable_sort(candidates.begin(), candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.worth > b.worth; });
   if (candidates.size() > kRanksMax) candidates.resize(kRanksMax);
+  blind_ = candidates.empty();
+  if (blind_) rows_.emplace_back();
   for (const Candidate& candidate : candidates) {
     Row& row = rows_.emplace_back();
     row.dimension = candidate.dimension;
@@ -56,12 +58,16 @@ Ranks::Ranks(const Problem& problem) {
 }
 
 uint8_t Ranks::rank(const Row& row, int64_t amount) {
-  const int64_t* base = row.bounds.data();
-  for (size_t half = 128; half > 0; half /= 2) base += base[half - 1] <= amount ? half : 0;
-  return static_cast<uint8_t>(base - row.bounds.data());
+  const int64_t* bounds = row.bounds.data();
+  size_t at = 0;
+  for (size_t half = 128; half > 0; half /= 2) {
+    at += half * static_cast<size_t>(bounds[at + half - 1] <= amount);  // no branch to guess wrong
+  }
+  return static_cast<uint8_t>(at + 1);
 }
 
 uint64_t Ranks::of(const int64_t* amounts) const {
+  if (blind_) return 1;
   uint64_t packed = 0;
   for (size_t r = 0; r < rows_.size(); ++r) {
     packed |= static_cast<uint64_t>(rank(rows_[r], amounts[rows_[r].dimension])) << (8 * r);
