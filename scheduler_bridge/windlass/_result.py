@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ._explain import Explainer, Explanation
 from ._problem import I32, Placement, Problem
 from .legacy._scores import one_of
 
@@ -101,3 +102,12 @@ class MatchResult:
         for kind, number in zip(kinds.tolist(), numbers.tolist(), strict=True):
             found.setdefault(self._problem.dimensions[kind], []).append(number)
         return found
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self._inputs, self._placement)
+
+    def explain(self, task: Any) -> Explanation | None:
+        """Why a task was not placed, computed now; None where it was."""
+        row = self._row(task)
+        return None if self.offer_index[row] >= 0 else self._explainer.explain(row)

@@ -59,6 +59,24 @@ def oracle_of(tasks, offers, options):
     return None
 
 
+def check_explained(result, tasks, offers, options, name):
+    """Each unplaced task is explained as by an oracle that stops at its turn."""
+    for index, task in enumerate(tasks):
+        told = result.explain(task["name"])
+        if result.offer_index[index] >= 0:
+            assert told is None, name
+            continue
+        oracle = Oracle(tasks, offers, **options)
+        tried = oracle.run(stop=index)
+        if tried.index != index:
+            assert (told.blocked_by, told.reasons, told.nearest) == (tried.name, {}, None), name
+        else:
+            assert (told.reasons, told.nearest) == oracle.explain(tried), (name, task["name"])
+            assert told.blocked_by is None, name
+            assert bool(told.lacks) == bool(offers), name
+        assert repr(task["name"]) in str(told), name
+
+
 def compare(tasks, offers, options, matchers):
     """Each matcher answers as the oracle does, or refuses where it does; tells how many were placed, -1: refused."""
     oracle = oracle_of(tasks, offers, options)

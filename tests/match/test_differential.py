@@ -3,11 +3,12 @@
 import os
 
 import pytest
+import windlass
 
 from . import cases, support
 
 BASE = int(os.environ.get("WINDLASS_SEED", "0"))
-PLAIN, CONSTRAINED = 700, 40
+PLAIN, CONSTRAINED, EXPLAINED = 700, 40, 12
 
 
 def campaign(kind, constraint, seeds, size=9):
@@ -36,6 +37,21 @@ def test_amounts_and_options(kind):
 @pytest.mark.parametrize("kind", cases.KINDS)
 def test_constraints(kind, constraint):
     campaign(kind, constraint, range(BASE, BASE + CONSTRAINED))
+
+
+@pytest.mark.parametrize("constraint", (None, *cases.CONSTRAINTS))
+@pytest.mark.parametrize("kind", cases.KINDS)
+def test_explanations(kind, constraint):
+    for seed in range(BASE, BASE + EXPLAINED):
+        tasks, offers, options = cases.case(seed, kind, constraint, 7)
+        if support.oracle_of(tasks, offers, options) is None:
+            continue
+        result = windlass.legacy.match(tasks, offers, **options)
+        try:
+            support.check_explained(result, tasks, offers, options, "legacy")
+        except Exception as error:
+            replay = f"cases.case({seed}, {kind!r}, {constraint!r}, 7)"
+            raise AssertionError(f"{replay} with options {options}: {type(error).__name__}: {error}") from error
 
 
 @pytest.mark.slow

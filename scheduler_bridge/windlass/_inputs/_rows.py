@@ -112,8 +112,7 @@ def _attributes(rows: list[Any], kinds: set[type], wanted: set[str] | frozenset[
     for kind in kinds:
         if hasattr(kind, "__getattr__"):
             return set(wanted)
-        present |= {key for key in wanted if not isinstance(getattr(kind, key, _METHODS[0]), _METHODS)}
-        present |= {key for key in wanted if isinstance(kind.__dict__.get(key), property)}
+        present |= {key for key in wanted if hasattr(kind, key) and not isinstance(getattr(kind, key), _METHODS)}
     try:
         present |= wanted & set().union(*map(vars, rows))
     except TypeError:  # no __dict__

@@ -51,6 +51,15 @@ class Limbs:
             found = found[low == low.min()]
         return found
 
+    def above(self, value: int, among: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """Those of `among` that are more than a value of at most 2^127."""
+        upper, lower = value >> 64, np.uint64(value & _LOW)
+        high = self.high[among]
+        if upper >= 1 << 63:
+            return among[:0]
+        found: npt.NDArray[np.intp] = among[(high > upper) | ((high == upper) & (self.low[among] > lower))]
+        return found
+
 
 def _product(steps: I64, unit: int) -> tuple[I64, U64]:
     """steps x unit as limbs."""
