@@ -20,6 +20,7 @@ from ._requests import Requests
 from ._wire import Header, Message, Type
 
 OBSERVERS_MAX = 1000
+NODES_MAX = 65_536
 NAME_BYTES_MAX = 255
 LABELS_MAX = 1024
 
@@ -121,6 +122,8 @@ class BridgeCore:
             return "a node's routing id is its name/incarnation"
         if not isinstance(labels, dict) or len(labels) > LABELS_MAX or not _all_str(labels):
             return f"labels are at most {LABELS_MAX} str by str"
+        if self.nodes.find(name) is None and len(self.nodes) >= NODES_MAX:
+            return f"this bridge holds {NODES_MAX} nodes, which is all it takes"
         older = self.nodes.register(routing, name, incarnation, str(body.get("software", "")), labels)
         if older is not None:
             self.lose(older.routing, f"node {name} has started anew; what ran on its earlier incarnation is lost")

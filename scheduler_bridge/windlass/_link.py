@@ -36,7 +36,11 @@ class Link:
         self.socket.setsockopt(zmq.MAXMSGSIZE, _wire.COLUMN_BYTES_MAX)
         self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         self.socket.setsockopt(zmq.IPV6, int("[" in endpoint))
-        self.monitor = self.socket.get_monitor_socket(_BROKEN | zmq.Event.HANDSHAKE_SUCCEEDED)
+        try:
+            self.monitor = self.socket.get_monitor_socket(_BROKEN | zmq.Event.HANDSHAKE_SUCCEEDED)
+        except zmq.ZMQError:
+            self.socket.close()
+            raise
         try:
             self.socket.connect(endpoint)
         except zmq.ZMQError:

@@ -208,7 +208,10 @@ class _Keeper:
         _keepers.add(self)
 
     def order(self, order: dict[str, Any]) -> None:
-        self._orders.write(json.dumps(order).encode() + b"\n")
+        try:
+            self._orders.write(json.dumps(order).encode() + b"\n")
+        except (OSError, ValueError):
+            raise Unavailable("the keeper of this LocalNode is gone, or it was closed; make a new one") from None
 
     def news(self, timeout: float) -> dict[str, Any]:
         """The next answer within `timeout` seconds; {} where there is none."""

@@ -73,6 +73,9 @@ class NodeTable:
         self._by_routing[routing] = entry
         return older
 
+    def __len__(self) -> int:
+        return len(self._by_name)
+
     def find(self, name: str) -> Entry | None:
         return self._by_name.get(name)
 

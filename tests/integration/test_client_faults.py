@@ -80,6 +80,11 @@ def test_a_refused_tcp_port_is_found_out_at_once():
         assert time.monotonic() - begun < 2.0
 
 
+def test_an_address_that_cannot_be_dialled_is_said():
+    with windlass.Client("tcp://*:5") as client, pytest.raises(windlass.Unavailable):
+        client.load()
+
+
 def test_a_daemon_that_says_nothing_to_hello_is_found_out(socket: str):
     with FakeDaemon(socket, {Type.HELLO: silent}), windlass.Client(socket, timeout=0.2) as client:
         matches_by_fallback(client)

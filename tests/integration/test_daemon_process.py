@@ -326,6 +326,17 @@ def test_a_forked_child_of_the_interpreter_keeps_nothing_alive():
         python.stdout.close()
 
 
+def test_a_killed_keeper_takes_the_daemon_with_it(node: windlass.LocalNode):
+    pid = node.pid
+    os.kill(node._keeper._process.pid, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), what="the daemon is gone")
+    eventually(lambda: node.pid is None)
+    with pytest.raises(windlass.Unavailable):
+        node.start()
+    node.close()
+    assert not node.folder.exists()
+
+
 def test_restart_keeps_the_folder_and_changes_the_process(node: windlass.LocalNode):
     pid, incarnation, folder = node.pid, node.incarnation, node.folder
     node.restart()
