@@ -6,8 +6,8 @@ In process::
     windlass.stage([windlass.Transfer("/a", "/b")])  # complete or absent
 
 Through the node's daemon: `Client`, `aio.Client`; in the scheduler: `Bridge`; for tests and notebooks: `LocalNode`.
-`windlass.legacy` answers the same in Python. Names are loaded when first used, so importing the package costs little and
-never fails for want of the library or the daemon.
+`windlass.legacy` answers the same in Python. Names are loaded when first used, so importing the package costs little
+and never fails for want of the library or the daemon.
 """
 
 from __future__ import annotations
@@ -49,13 +49,21 @@ if TYPE_CHECKING:
 
 _MODULES = {"aio": "aio", "legacy": "legacy"}
 _NAMES = {
-    **dict.fromkeys(
-        (
-            "Cancelled Code DataLoss DeadlineExceeded FailedPrecondition Internal InvalidArgument InvalidTransfer NotFound "
-            "PermissionDenied ResourceExhausted StageError Unavailable Unimplemented WindlassError"
-        ).split(),
-        "_errors",
-    ),
+    "Cancelled": "_errors",
+    "Code": "_errors",
+    "DataLoss": "_errors",
+    "DeadlineExceeded": "_errors",
+    "FailedPrecondition": "_errors",
+    "Internal": "_errors",
+    "InvalidArgument": "_errors",
+    "InvalidTransfer": "_errors",
+    "NotFound": "_errors",
+    "PermissionDenied": "_errors",
+    "ResourceExhausted": "_errors",
+    "StageError": "_errors",
+    "Unavailable": "_errors",
+    "Unimplemented": "_errors",
+    "WindlassError": "_errors",
     "Bridge": "_bridge",
     "Client": "_client",
     "LocalNode": "_local_node",
