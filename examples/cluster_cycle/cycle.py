@@ -61,16 +61,8 @@ class Cycle:
 
 
 def get_offers(bridge: windlass.Bridge) -> list[Record]:
-    """The live offers as the nodes report them; the loop needs name and resources only."""
-    return [{"name": _name(offer), "resources": dict(offer["resources"])} for offer in _rows(bridge.offers())]
-
-
-def _rows(offers: Any) -> list[Any]:
-    return [{"name": name, **offer} for name, offer in offers.items()] if isinstance(offers, dict) else list(offers)
-
-
-def _name(offer: Any) -> str:
-    return str(offer["name"])
+    """The live offers, as the nodes last reported them."""
+    return bridge.offers()
 
 
 def get_tasks(path: Path) -> list[Record]:

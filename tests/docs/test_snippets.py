@@ -62,7 +62,7 @@ def test_every_snippet_of_a_page_runs(page: Path, desk: Path) -> None:
         if by is not None:
             assert _ELSEWHERE.match(text), f"{where}: can be run here, so it has to be"
         elif language == "python":
-            exec(compile("\n" * line + text, str(page), "exec"), names)
+            exec(compile("\n" * (line - 1) + text, str(page), "exec"), names)
         elif language in ("bash", "sh", "console"):
             done = subprocess.run(["bash", "-euc", text], cwd=desk, capture_output=True, text=True, timeout=120)
             assert done.returncode == 0, f"{where} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
