@@ -1,5 +1,7 @@
 #include "proto/writer.hpp"
 
+#include <bit>
+#include <bit>
 #include <msgpack.hpp>
 
 #include "proto/utf8.hpp"
@@ -52,7 +54,10 @@ Writer& Writer::integer(std::int64_t value) {
 }
 
 Writer& Writer::number(double value) {
-  pack(bytes_, [&](auto& packer) { packer.pack_double(value); });
+  // By hand: the packer makes integers of integral doubles, and a float is to stay one.
+  const auto bits = std::bit_cast<std::uint64_t>(value);
+  bytes_.push_back('\xCB');
+  for (unsigned shift = 64; shift > 0; shift -= 8) bytes_.push_back(static_cast<char>(bits >> (shift - 8)));
   return *this;
 }
 

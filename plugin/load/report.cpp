@@ -1,5 +1,6 @@
 #include "plugin/load/report.hpp"
 
+#include <bit>
 #include <msgpack.hpp>
 
 namespace windlass::load {
@@ -16,6 +17,15 @@ template <typename Value>
 void pair(Packer& packer, const char* key, const Value& value) {
   packer.pack(key);
   packer.pack(value);
+}
+
+// Not by the packer, which turns 2.0 into the integer 2.
+void pair(Into& into, Packer& packer, const char* key, double value) {
+  packer.pack(key);
+  const auto bits = std::bit_cast<std::uint64_t>(value);
+  char bytes[9] = {'\xcb'};
+  for (int i = 0; i < 8; ++i) bytes[1 + i] = static_cast<char>(bits >> (56 - 8 * i) & 0xFF);
+  into.write(bytes, sizeof bytes);
 }
 
 template <typename Item, typename Each>
@@ -35,27 +45,27 @@ void pack_report(const Report& report, std::vector<char>& out) {
   Into into{out};
   Packer packer(into);
   packer.pack_map(9);
-  pair(packer, "cores", report.cores);
-  pair(packer, "cpu_ratio", report.cpu_ratio);
+  pair(into, packer, "cores", report.cores);
+  pair(into, packer, "cpu_ratio", report.cpu_ratio);
   pair(packer, "memory_available_bytes", report.memory_available_bytes);
   pair(packer, "memory_total_bytes", report.memory_total_bytes);
   map_of(packer, "psi", report.psi, [&](const Pressure& p) {
     packer.pack_map(4);
-    pair(packer, "some_avg10", p.some_avg10);
-    pair(packer, "some_avg60", p.some_avg60);
-    pair(packer, "full_avg10", p.full_avg10);
-    pair(packer, "full_avg60", p.full_avg60);
+    pair(into, packer, "some_avg10", p.some_avg10);
+    pair(into, packer, "some_avg60", p.some_avg60);
+    pair(into, packer, "full_avg10", p.full_avg10);
+    pair(into, packer, "full_avg60", p.full_avg60);
   });
   map_of(packer, "disk", report.disk, [&](const DiskRate& d) {
     packer.pack_map(3);
-    pair(packer, "read_bytes_per_s", d.read_bytes_per_s);
-    pair(packer, "write_bytes_per_s", d.write_bytes_per_s);
-    pair(packer, "busy_ratio", d.busy_ratio);
+    pair(into, packer, "read_bytes_per_s", d.read_bytes_per_s);
+    pair(into, packer, "write_bytes_per_s", d.write_bytes_per_s);
+    pair(into, packer, "busy_ratio", d.busy_ratio);
   });
   map_of(packer, "net", report.net, [&](const NetRate& n) {
     packer.pack_map(2);
-    pair(packer, "receive_bytes_per_s", n.receive_bytes_per_s);
-    pair(packer, "transmit_bytes_per_s", n.transmit_bytes_per_s);
+    pair(into, packer, "receive_bytes_per_s", n.receive_bytes_per_s);
+    pair(into, packer, "transmit_bytes_per_s", n.transmit_bytes_per_s);
   });
   map_of(packer, "roots", report.roots, [&](const RootSpace& r) {
     packer.pack_map(2);

@@ -25,6 +25,7 @@ TEST(Report, IsAMapWithTheKeysOfTheWire) {
   using Numbers = std::map<std::string, std::map<std::string, double>>;
   EXPECT_EQ(map.at("cores").as<double>(), 1.5);
   EXPECT_EQ(map.at("cpu_ratio").as<double>(), 0);
+  EXPECT_EQ(map.at("cpu_ratio").type, msgpack::type::FLOAT64) << "a float stays one, whole or not";
   EXPECT_EQ(map.at("memory_total_bytes").as<std::uint64_t>(), 7U);
   EXPECT_EQ(map.at("memory_available_bytes").as<std::uint64_t>(), 0U);
   EXPECT_EQ(map.at("psi").as<Numbers>(),
