@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import windlass
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 60.0
+_PR_SET_PDEATHSIG = 1
 
 
 class ClusterError(Exception):
@@ -63,7 +65,9 @@ class DaskProcesses:
             "DASK_TEMPORARY_DIRECTORY": str(self.folder),
         }
         with open(self.folder / f"dask-{name}.log", "wb") as log:
-            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=self.folder)
+            self._processes[name] = subprocess.Popen(
+                command, stdout=log, stderr=log, env=environment, cwd=self.folder, preexec_fn=_end_with_parent
+            )
 
     def _up(self, name: str) -> bool:
         code = self._processes[name].poll()
@@ -77,6 +81,11 @@ class DaskProcesses:
         scheduler = self._processes.pop("scheduler", None)
         _end(list(self._processes.values()))
         _end([scheduler] if scheduler else [])
+
+
+def _end_with_parent() -> None:
+    """Runs in the new process: the kernel ends it when the demo dies, however it dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

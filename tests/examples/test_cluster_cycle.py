@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,23 +123,33 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     assert done.returncode == 2 and "no.csv" in done.stderr
 
 
-def test_sigterm_ends_everything_that_was_started(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_however_the_demo_ends_no_process_is_left(number: signal.Signals, tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     command = [sys.executable, str(ROOT / "examples/cluster_cycle/run.py"), "--out", str(tmp_path / "out"), "--small"]
     running = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)}, stdout=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 60
-        while len(processes_of(temporary)) < 5 and time.monotonic() < end and running.poll() is None:
-            time.sleep(0.05)
+        poll_until(lambda: len(processes_of(temporary)) >= 5 or running.poll() is not None)
         assert running.poll() is None
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(60) == 130
+        running.send_signal(number)
+        code = running.wait(60)
     finally:
         running.kill()
         running.wait()
+    if number == signal.SIGKILL:
+        poll_until(lambda: processes_of(temporary) == [])
+        return
+    assert code == 130
     assert processes_of(temporary) == []
     assert list(temporary.iterdir()) == []
+
+
+def poll_until(holds: Callable[[], bool], timeout_s: float = 60) -> None:
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
 
 
 def test_csv_files_come_back_as_they_were_written(tmp_path: Path) -> None:
