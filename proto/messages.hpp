@@ -80,7 +80,7 @@ struct RequestIdHash {
 struct Header {
   std::uint32_t v = kVersionHighest;
   std::uint32_t t = 0;                // a Type, or what this version does not know
-  RequestId id;                       // of the request; its answers carry the same
+  RequestId id{};                     // of the request; its answers carry the same
   std::optional<std::uint64_t> dl{};  // milliseconds that remain; at most kDeadlineMsMax
   std::string tp{};                   // W3C traceparent, "" where absent
 };

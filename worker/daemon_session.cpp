@@ -134,7 +134,7 @@ void Daemon::State::reload() {
       done = false;
     }
   }
-  metrics.add(Metric::config_reloads, {done ? "done" : "failed"});
+  metrics.add(Metric::config_reloads, {done ? "ok" : "failed"});
   notify.ready("serving");
 }
 

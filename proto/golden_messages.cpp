@@ -1,0 +1,311 @@
+#include "proto/golden_messages.hpp"
+
+#include <cstdio>
+
+#include "proto/bounded.hpp"
+#include "proto/writer.hpp"
+
+namespace windlass::proto {
+namespace {
+
+RequestId id_number(int number) {
+  RequestId id;
+  for (std::size_t i = 0; i < id.bytes.size(); ++i) id.bytes[i] = static_cast<char>(16 * number + static_cast<int>(i));
+  return id;
+}
+
+template <class Body>
+std::string again(std::string_view bytes) {
+  const auto body = decode<Body>(bytes);
+  return body ? encode(*body) : "fault: " + body.error().message;
+}
+
+class Collection {
+ public:
+  template <class Body>
+  void add(Type type, const std::string& name, const std::string& told, const Body& body, Header header = {},
+           std::vector<std::string> columns = {}) {
+    const auto number = static_cast<int>(messages_.size()) + 1;
+    header.t = static_cast<std::uint32_t>(type);
+    header.id = id_number(number % 8);
+    std::vector<std::string> frames{encode(header), encode(body)};
+    for (std::string& column : columns) frames.push_back(std::move(column));
+    const std::string prefix = (number < 10 ? "0" : "") + std::to_string(number) + "_";
+    messages_.push_back({prefix + name, told, std::move(frames), again<Body>});
+  }
+  std::vector<GoldenMessage> take() { return std::move(messages_); }
+
+ private:
+  std::vector<GoldenMessage> messages_;
+};
+
+template <class Number>
+std::string column(std::initializer_list<Number> values) {
+  return {reinterpret_cast<const char*>(values.begin()), values.size() * sizeof(Number)};
+}
+
+LoadReport example_report() {
+  LoadReport load;
+  load.sequence = 41;
+  load.incarnation = "0123456789abcdef";
+  load.cores = 1.5;
+  load.cpu_ratio = 0.25;
+  load.memory_available_bytes = 3'000'000'000;
+  load.memory_total_bytes = 8'000'000'000;
+  load.psi = {{"cpu", {{"some_avg10", 1.25}, {"some_avg60", 0.5}}},
+              {"io", {{"full_avg10", 0.0}, {"full_avg60", 0.0}, {"some_avg10", 2.0}, {"some_avg60", 1.0}}}};
+  load.disk = {{"vda", {{"busy_ratio", 0.5}, {"read_bytes_per_s", 1e6}, {"write_bytes_per_s", 0.0}}}};
+  load.net = {{"eth0", {{"receive_bytes_per_s", 1024.0}, {"transmit_bytes_per_s", 2048.0}}}};
+  load.roots = {{"/scratch", {{"free_bytes", 70'000'000'000}, {"free_inodes", 1'000'000}}}};
+  load.queue_match = 2;
+  load.queue_stage = 3;
+  load.queue_oldest_seconds = 0.125;
+  load.bytes_in_flight = 1 << 20;
+  load.engine = "uring";
+  load.degraded = {"psi: not there"};
+  load.labels = {{"zone", "a"}};
+  return load;
+}
+
+void add_session(Collection& all) {
+  Hello node;
+  node.role = Role::node;
+  node.features = {"match", "stage", "load"};
+  node.software = "windlassd 0.1.0";
+  node.pid = 4242;
+  node.name = "node-1";
+  node.incarnation = "0123456789abcdef";
+  node.labels = {{"rack", "7"}, {"zone", "z\xc3\xbcrich"}};
+  all.add(Type::hello, "hello_node", "node -> bridge", node);
+  Hello client;
+  client.software = "windlass 0.1.0";
+  client.pid = 4243;
+  all.add(Type::hello, "hello_client", "client -> windlassd", client);
+  Hello observer = client;
+  observer.role = Role::observer;
+  observer.version_highest = 3;
+  all.add(Type::hello, "hello_observer", "observer -> bridge; speaks later versions too", observer);
+  Welcome welcome;
+  welcome.features = {"match", "stage", "load"};
+  welcome.software = "windlassd 0.1.0";
+  welcome.name = "node-1";
+  welcome.incarnation = "0123456789abcdef";
+  all.add(Type::welcome, "welcome", "the answer to HELLO", welcome);
+  Load load;
+  load.load = example_report();
+  load.offers_version = 7;
+  all.add(Type::load, "load_report", "node -> bridge, each beat", load);
+  load.offers.emplace();
+  load.offers->push_back(
+      Writer().map(2).str("name").str("node-1").str("resources").map(1).str("cpu").number(4.0).take());
+  all.add(Type::load, "load_report_offers", "node -> bridge, when offers changed", load);
+  all.add(Type::load, "load_question", "client -> windlassd", Empty{}, {.dl = 1500});
+  all.add(Type::result, "result_load_seen", "bridge -> node", LoadSeen{41});
+  LoadAnswer answer{example_report()};
+  answer.load.age_seconds = 0.75;
+  all.add(Type::result, "result_load", "windlassd -> client", answer);
+  all.add(Type::drain, "drain", "node -> bridge", Empty{});
+  all.add(Type::bye, "bye", "either side", Empty{});
+  all.add(Type::nodes, "nodes", "observer -> bridge", Empty{});
+}
+
+void add_match(Collection& all) {
+  const std::string tp = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  Match small;
+  small.tasks = 2;
+  small.offers = 3;
+  small.dimensions = 1;
+  small.columns = {{ColumnType::i8, 2}, {ColumnType::i8, 3}};
+  small.task_amounts = {0};
+  small.offer_amounts = {1};
+  const std::string tasks = column<std::int64_t>({10'000, 20'000});
+  const std::string offers = column<std::int64_t>({40'000, 15'000, 20'000});
+  all.add(Type::match, "match_small", "client -> windlassd", small, {.dl = 30'000, .tp = tp}, {tasks, offers});
+  Match full = small;
+  full.mode = Mode::packing;
+  full.policy = Policy::cost;
+  full.normalize = false;
+  full.dimensions = 2;
+  full.weights = {65'536, 0};
+  full.scale = {0, 1'000'000};
+  full.max_score = 2.5;
+  full.max_price = 3'000'000;
+  full.columns = {
+      {ColumnType::i8, 2}, {ColumnType::i8, 3}, {ColumnType::i4, 2}, {ColumnType::i8, 3}, {ColumnType::i4, 3}};
+  full.task_amounts = {0, std::nullopt};
+  full.offer_amounts = {1, std::nullopt};
+  full.priority = 2;
+  full.price = 3;
+  const std::string constraints = Writer().map(1).str("node").unsigned_integer(4).take();
+  full.constraints = constraints;
+  all.add(Type::match, "match_full", "client -> windlassd, with every key", full, {},
+          {tasks, offers, column<std::int32_t>({0, -5}), column<std::int64_t>({1'500'000, 2'000'000, -1}),
+           column<std::int32_t>({0, 0, 1})});
+  MatchResult result;
+  result.placed = 1;
+  result.engine = "scalar";
+  result.columns = {{ColumnType::i4, 2}, {ColumnType::i4, 2}, {ColumnType::i8, 2}, {ColumnType::u8, 2}};
+  result.offer_index = 0;
+  result.order = 1;
+  result.score_high = 2;
+  result.score_low = 3;
+  all.add(Type::result, "result_match", "windlassd -> client", result, {},
+          {column<std::int32_t>({1, -1}), column<std::int32_t>({0, 1}), column<std::int64_t>({-1, 0}),
+           column<std::uint64_t>({0xFFFF'FFFF'FFFF'0000ULL, 0})});
+}
+
+void add_stage(Collection& all) {
+  Stage stage;
+  Transfer plain;
+  plain.source = "/data/in";
+  plain.target = "/scratch/in";
+  Transfer full;
+  full.source = "/data/\xff odd";
+  full.target = "/scratch/out";
+  full.range = {4096, 100};
+  full.size = 100;
+  full.checksum = "xxh3:0011223344556677";
+  full.mode = 0640;
+  full.priority = -3;
+  full.deadline_ms = -1;
+  full.decompress = "auto";
+  full.cache = true;
+  full.pin = false;
+  full.kind = "result";
+  full.durability = "full";
+  full.symlinks = "keep";
+  full.tree_atomic = true;
+  stage.transfers = {plain, full};
+  stage.detach = true;
+  all.add(Type::stage, "stage", "client -> windlassd, bridge -> node", stage, {.dl = 60'000});
+  all.add(Type::progress, "progress", "windlassd -> asker", Progress{1 << 20, 1 << 22, 1, std::nullopt});
+  all.add(Type::progress, "progress_question", "asker -> windlassd", Empty{});
+  TransferEnd done;
+  done.state = "done";
+  done.bytes = 100;
+  done.files = 1;
+  done.seconds = 0.5;
+  done.checksum = "xxh3:0011223344556677";
+  done.engine = "uring";
+  done.file_checksums.emplace();
+  done.file_checksums->emplace_back("a/\xff", "md5:00");
+  TransferEnd failed;
+  failed.state = "failed";
+  failed.engine = "threads";
+  failed.retries = 3;
+  failed.error = StageFault{5, "not there", "/data/in", "/scratch/in", false, {{"a/b", 7, "may not be read"}}, 1};
+  all.add(Type::result, "result_stage", "windlassd -> asker", StageResult{1.25, {done, failed}});
+}
+
+void add_ends(Collection& all) {
+  all.add(Type::cancel, "cancel", "asker -> windlassd", Cancel{id_number(3)});
+  all.add(Type::result, "result_cancel", "windlassd -> asker", CancelResult{true});
+  all.add(Type::error, "error", "the answer where there is no result",
+          Error{Code::unavailable, "windlassd is shutting down", true, 250, Side::none, -1, ""});
+  all.add(Type::error, "error_of_a_row", "the same, where the fault is of a row",
+          Error{Code::invalid_argument, "an amount is negative", false, 0, Side::tasks, 17, "amounts.0"});
+}
+
+std::string hex(std::string_view bytes) {
+  std::string text;
+  char digits[3];
+  for (const char byte : bytes) {
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(byte));
+    text += digits;
+  }
+  return text;
+}
+
+std::string shown(Reader& reader) {
+  switch (reader.kind()) {
+    case Kind::nil:
+      reader.take_nil();
+      return "null";
+    case Kind::boolean:
+      return reader.boolean() ? "true" : "false";
+    case Kind::integer: {
+      Reader ahead = reader;
+      const std::uint64_t large = ahead.unsigned_integer();
+      if (ahead.failed()) return std::to_string(reader.integer());
+      reader.skip();
+      return std::to_string(large);
+    }
+    case Kind::number: {
+      char text[64];
+      std::snprintf(text, sizeof text, "%.17g", reader.number());
+      const std::string number = text;
+      return number.find_first_of(".en") == std::string::npos ? number + ".0" : number;
+    }
+    case Kind::str:
+      return '"' + std::string(reader.str()) + '"';
+    case Kind::bin:
+      return "h'" + hex(reader.bin()) + "'";
+    case Kind::array: {
+      std::string text;
+      read_array(reader, [&](std::size_t i) { text += (i == 0 ? "" : ", ") + shown(reader); });
+      return "[" + text + "]";
+    }
+    case Kind::map: {
+      std::string text;
+      const std::size_t pairs = reader.map();
+      for (std::size_t i = 0; i < pairs; ++i) {
+        text += (i == 0 ? "" : ", ") + shown(reader);
+        text += ": " + shown(reader);
+      }
+      return "{" + text + "}";
+    }
+    case Kind::none:
+      break;
+  }
+  return "?";
+}
+
+}  // namespace
+
+std::vector<GoldenMessage> golden_messages() {
+  Collection all;
+  add_session(all);
+  add_match(all);
+  add_stage(all);
+  add_ends(all);
+  return all.take();
+}
+
+std::string pack_frames(const std::vector<std::string>& frames) {
+  std::string bytes;
+  for (const std::string& frame : frames) {
+    for (unsigned shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(frame.size() >> shift));
+    bytes += frame;
+  }
+  return bytes;
+}
+
+std::vector<std::string> unpack_frames(const std::string& bytes) {
+  std::vector<std::string> frames;
+  for (std::size_t at = 0; at + 4 <= bytes.size();) {
+    std::size_t size = 0;
+    for (unsigned i = 0; i < 4; ++i) size |= std::size_t{static_cast<unsigned char>(bytes[at + i])} << (8 * i);
+    frames.push_back(bytes.substr(at + 4, size));
+    at += 4 + size;
+  }
+  return frames;
+}
+
+std::string golden_listing(const std::vector<GoldenMessage>& messages) {
+  std::string text =
+      "One example of each message. Each .bin file holds its frames one after the other: the length as four "
+      "little-endian\n"
+      "bytes, then the frame. Made by `WINDLASS_GOLDEN_WRITE=1 proto_golden_test`; compared with the code by each test "
+      "run.\n";
+  for (const GoldenMessage& message : messages) {
+    text += "\n" + message.name + ": " + message.told + "\n";
+    for (std::size_t i = 0; i < message.frames.size(); ++i) {
+      text += "  " + hex(message.frames[i]) + "\n";
+      Reader reader(message.frames[i]);
+      if (i < 2) text += "    " + shown(reader) + "\n";
+    }
+  }
+  return text;
+}
+
+}  // namespace windlass::proto
