@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -105,6 +107,40 @@ def test_closing_the_client_cancels_what_it_submitted(slow: windlass.LocalNode, 
     client.close()
     assert future.cancelled()
     assert no_leftovers(tmp_path)
+
+
+def test_ctrl_c_cancels_the_transfer(slow: windlass.LocalNode, tmp_path: Path):
+    source = payload(tmp_path, size=64 * MIB)
+    code = (
+        "import sys, windlass\n"
+        "with windlass.Client(sys.argv[1]) as client:\n"
+        "    transfer = windlass.Transfer(sys.argv[2], sys.argv[3])\n"
+        "    client.stage([transfer], progress=lambda *counts: print(*counts, flush=True))\n"
+    )
+    arguments = [sys.executable, "-c", code, slow.address, str(source), str(tmp_path / "target")]
+    python = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    python.stdout.readline()
+    python.send_signal(signal.SIGINT)
+    _, errors = python.communicate(timeout=20)
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert no_leftovers(tmp_path), "the daemon had ended it before the program did"
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.slow
+def test_the_transfers_of_a_client_that_is_gone_are_cancelled(slow: windlass.LocalNode, tmp_path: Path):
+    source = payload(tmp_path, size=256 * MIB)
+    code = (
+        "import os, sys, windlass\n"
+        "client = windlass.Client(sys.argv[1])\n"
+        "client.submit_stage([windlass.Transfer(sys.argv[2], sys.argv[3])])\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, slow.address, str(source), str(tmp_path / "target")], timeout=20)
+    with slow.client() as client:
+        assert client.load().queue["stage"] or client.load().bytes_in_flight or not no_leftovers(tmp_path)
+        eventually(lambda: no_leftovers(tmp_path), 60.0, "it is cancelled")
+    assert not (tmp_path / "target").exists()
 
 
 def test_detached_transfers_go_on_after_the_client(slow: windlass.LocalNode, tmp_path: Path):
