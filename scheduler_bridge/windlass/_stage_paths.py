@@ -27,8 +27,10 @@ def wire_source(path: Any, cwd: bytes | None) -> bytes:
 
 def wire_target(path: Any, cwd: bytes | None) -> bytes:
     wire = _wire(path, cwd, TARGET_SCHEMES, "target")
-    name = wire.rstrip(b"/").rpartition(b"/")[2]
-    if is_local(wire) and name.startswith(TEMPORARY_PREFIX):
+    names = [name for name in wire.split(b"/") if name not in (b"", b".")]
+    if is_local(wire) and not names:
+        raise ValueError("it is the top folder; name what is to be made")
+    if is_local(wire) and names[-1].startswith(TEMPORARY_PREFIX):
         raise ValueError("names that begin with .windlass- are kept for temporaries; choose another name")
     return wire
 

@@ -14,7 +14,7 @@ from .._stage_progress import Counts
 from .._stage_report import StageReport, report_from_body
 from ._copy import File, Wish, publish_file
 from ._faults import Fault, Replaced, fault_of, invalid, quoted
-from ._places import Places, Spot, says_folder
+from ._places import Places, says_folder
 from ._publish import ORDER, sweep, sync_upwards
 from ._tree import Tree, merge, publish_whole
 
@@ -94,11 +94,13 @@ class Call:
 
     def _file(self, wire: dict[str, Any], wish: Wish, ticket: int, end: dict[str, Any]) -> None:
         source, target = wire["source"], wire["target"]
+        self._places.refuse_outside(target)
         if says_folder(target):
             raise invalid(f"the target {quoted(target)} ends as a folder does; give the path of the file itself")
         spot = self._places.open_parent(target, make=True)
         try:
             self._refuse_same(source, spot.folder, spot.name, target)
+            ORDER.refuse_late(ticket, spot)
             file = File(lambda: self._places.open_source(source), source, spot, ticket, self._advance)
             published = publish_file(file, wish)
             if wish.durability == "full":
@@ -117,17 +119,28 @@ class Call:
         if wish.digits is not None:
             raise invalid(f"a given checksum is not for a tree, and {quoted(source)} is a folder; give the bare name")
         self._refuse_inside(fd, source, target)
-        spot = self._places.open_parent(target, make=True)
+        whole = bool(wire.get("tree_atomic"))
         symlinks = wire.get("symlinks", "keep")
-        tree = Tree(source.rstrip(b"/"), spot.path, wish, symlinks, ticket, self._advance, self._file_done)
+        tree = Tree(source.rstrip(b"/"), target, wish, symlinks, ticket, self._advance, self._file_done)
+        there = self._places.open_folder(target)
         try:
-            _refuse_overlap(fd, spot, bool(wire.get("tree_atomic")))
-            (publish_whole if wire.get("tree_atomic") else merge)(tree, fd, spot)
+            _refuse_overlap(fd, there, target, whole)
+            spot = self._places.open_parent(target, make=True)
+        except BaseException:
+            _close(there)
+            raise
+        try:
+            ORDER.refuse_late(ticket, spot)
+            if whole:
+                publish_whole(tree, fd, spot)
+            else:
+                merge(tree, fd, spot, there)
             if wish.durability == "full":
                 sync_upwards(spot)
             sweep(spot.folder)
         finally:
             spot.close()
+            _close(there)
             end |= {"bytes": tree.bytes_done, "files": tree.files, "retries": tree.rereads}
             end["file_checksums"] = tree.checksums if wish.checksum else None
         fault = tree.fault()
@@ -165,19 +178,20 @@ class Call:
         self._files += 1
 
 
-def _refuse_overlap(source: int, spot: Spot, whole: bool) -> None:
+def _refuse_overlap(source: int, there: int | None, target: bytes, whole: bool) -> None:
     """The target is not the source folder; and a folder that will be replaced as a whole does not hold the source."""
-    try:
-        there = os.stat(spot.name, dir_fd=spot.folder, follow_symlinks=False)
-    except OSError:
-        return  # nothing there, or what the publishing will tell of
-    chain = _upwards(source)
-    if os.path.samestat(there, chain[0]):
-        raise invalid(f"the target {quoted(spot.path)} is the source folder itself; choose another")
-    if whole and any(os.path.samestat(there, info) for info in chain):
-        raise invalid(
-            f"the target {quoted(spot.path)} holds the source and would be replaced as a whole; choose another"
-        )
+    if there is None:
+        return
+    info, chain = os.fstat(there), _upwards(source)
+    if os.path.samestat(info, chain[0]):
+        raise invalid(f"the target {quoted(target)} is the source folder itself; choose another")
+    if whole and any(os.path.samestat(info, above) for above in chain):
+        raise invalid(f"the target {quoted(target)} holds the source and would be replaced as a whole; choose another")
+
+
+def _close(fd: int | None) -> None:
+    if fd is not None:
+        os.close(fd)
 
 
 def _upwards(folder: int) -> list[os.stat_result]:

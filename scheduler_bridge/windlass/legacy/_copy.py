@@ -46,6 +46,7 @@ class File:
     spot: Spot
     ticket: int
     advance: Callable[[int], None]  # bytes read
+    over_links: bool = False  # in trees a link is replaced, as a file is; a target that was named is to be no link
 
 
 class _Changed(Exception):
@@ -75,7 +76,7 @@ def _publish_once(file: File, wish: Wish, fd: int) -> tuple[int, str | None]:
     if not stat.S_ISREG(before.st_mode):
         raise invalid(f"{quoted(file.path)} is no regular file; name one")
     first, length = _stretch(file, wish, before.st_size)
-    refuse_unless_file(file.spot)
+    refuse_unless_file(file.spot, file.over_links)
     temporary = temporary_name()
     with during("make a temporary beside", file.spot.path):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -75,10 +75,23 @@ class Places:
                 fd = os.open(f"/proc/self/fd/{probe}", flags)
         finally:
             os.close(probe)
-        if self._rooted and _system.is_kernel_view(fd):
+        if _system.is_kernel_view(fd):
             os.close(fd)
             raise invalid(f"{quoted(path)} lies in a view of the kernel; only files on a file system are staged")
         return fd
+
+    def refuse_outside(self, path: bytes) -> None:
+        """Fault where the path as it is written lies beneath no root."""
+        self._start(path, parts_of(path))
+
+    def open_folder(self, path: bytes) -> int | None:
+        """The folder that the path names (through links), None where nothing is there; Fault where it is no folder."""
+        try:
+            return self._open(path, os.O_RDONLY | os.O_DIRECTORY, "open")
+        except Fault as fault:
+            if fault.code == Code.NOT_FOUND:
+                return None
+            raise
 
     def open_parent(self, path: bytes, *, make: bool) -> Spot:
         """The folder of the path's last component; missing ones are made (0777 less umask)."""

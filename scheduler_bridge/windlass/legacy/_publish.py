@@ -43,8 +43,13 @@ class Order:
                 if self._calls == 0:
                     self._published.clear()
 
+    def refuse_late(self, ticket: int, spot: Spot) -> None:
+        """Replaced where a later transfer has been published already: then there is no need to read anything."""
+        with self.turn(ticket, spot, claim=False):
+            pass
+
     @contextlib.contextmanager
-    def turn(self, ticket: int, spot: Spot) -> Iterator[None]:
+    def turn(self, ticket: int, spot: Spot, claim: bool = True) -> Iterator[None]:
         """Around the rename: Replaced where a later transfer was first."""
         folder = os.fstat(spot.folder)
         key = (folder.st_dev, folder.st_ino, spot.name)
@@ -52,7 +57,8 @@ class Order:
             if self._published.get(key, 0) > ticket:
                 raise Replaced
             yield
-            self._published[key] = ticket
+            if claim:
+                self._published[key] = ticket
 
 
 ORDER = Order()
@@ -140,13 +146,13 @@ def kind_of(folder: int, name: bytes) -> int | None:
         return None
 
 
-def refuse_unless_file(spot: Spot) -> None:
+def refuse_unless_file(spot: Spot, over_links: bool = False) -> None:
     """A file may be published where nothing or a regular file is."""
     with during("look at the target", spot.path):
         kind = kind_of(spot.folder, spot.name)
     if kind == stat.S_IFDIR:
         raise invalid(f"the target {quoted(spot.path)} is a folder; give the path of the file itself")
-    if kind not in (None, stat.S_IFREG):
+    if kind not in (None, stat.S_IFREG) and not (over_links and kind == stat.S_IFLNK):
         raise invalid(f"the target {quoted(spot.path)} is no regular file; remove it or choose another")
 
 

@@ -13,7 +13,8 @@ from .._stage_paths import TEMPORARY_PREFIX
 from ._copy import File, Wish, publish_file
 from ._faults import Fault, Replaced, during, invalid, quoted, raise_fault
 from ._places import Spot
-from ._publish import kind_of, remove, rename, rename_folder, temporary_name
+from ._publish import ORDER, kind_of, remove, rename, rename_folder, temporary_name
+from ._system import is_kernel_view
 
 FAILURES_TOLD = 100
 DEPTH_MAX = 400
@@ -59,9 +60,18 @@ class Tree:
         return whole
 
 
-def merge(tree: Tree, source: int, spot: Spot) -> None:
-    """Publishes each file of the opened folder `source` beneath the spot."""
-    _folder(tree, source, spot.folder, spot.name, b"", 0)
+def merge(tree: Tree, source: int, spot: Spot, there: int | None) -> None:
+    """Publishes each file of the opened folder `source` in `there`; where that is None, in a folder made at the spot.
+
+    A folder that was there keeps its mode and time; those beneath it take the source's.
+    """
+    if there is not None:
+        _content(tree, source, there, b"", 0)
+        _sync(tree, there, tree.target)
+    else:
+        _folder(tree, source, spot.folder, spot.name, b"", 0)
+    with ORDER.turn(tree.ticket, spot):
+        pass
 
 
 def publish_whole(tree: Tree, source: int, spot: Spot) -> None:
@@ -70,17 +80,17 @@ def publish_whole(tree: Tree, source: int, spot: Spot) -> None:
         if kind_of(spot.folder, spot.name) not in (None, stat.S_IFDIR):
             raise_fault(errno.ENOTDIR, "publish a folder as", spot.path)
     temporary = temporary_name()
+    published = False
     try:
         _folder(tree, source, spot.folder, temporary, b"", 0)
         if tree.first is None:
             rename_folder(tree.ticket, spot, temporary)
-            return
-        tree.bytes_done = tree.files = 0
-        tree.checksums.clear()
-    except BaseException:
-        remove(spot.folder, temporary)
-        raise
-    remove(spot.folder, temporary)
+            published = True
+    finally:
+        if not published:
+            tree.bytes_done = tree.files = 0
+            tree.checksums.clear()
+            remove(spot.folder, temporary)
 
 
 def _folder(tree: Tree, source: int, above: int, name: bytes, path: bytes, depth: int) -> None:
@@ -90,32 +100,52 @@ def _folder(tree: Tree, source: int, above: int, name: bytes, path: bytes, depth
         raise invalid(f"{quoted(where)} lies more than {DEPTH_MAX} folders deep; stage its parts one by one")
     made, folder = _entered(above, name, where)
     try:
-        with during("read the folder", tree.source + b"/" + path):
-            names = sorted(os.fsencode(entry) for entry in os.listdir(source))
-        for entry in names:
-            if not entry.startswith(TEMPORARY_PREFIX):
-                inner = path + b"/" + entry if path else entry
-                try:
-                    _entry(tree, source, folder, entry, inner, depth)
-                except Fault as fault:
-                    tree.fail(inner, fault)
-        with during("finish the folder", where):
-            if made:
-                info = os.fstat(source)
-                os.fchmod(folder, info.st_mode & 0o777)
-                os.utime(folder, ns=(info.st_atime_ns, info.st_mtime_ns))
-            if tree.wish.durability == "full":
-                os.fsync(folder)
+        try:
+            _content(tree, source, folder, path, depth)
+        finally:  # last, as each file changes its time; and where the call is cancelled too
+            _take_after(source, folder, made, where)
+        _sync(tree, folder, where)
     finally:
         os.close(folder)
 
 
+def _content(tree: Tree, source: int, folder: int, path: bytes, depth: int) -> None:
+    with during("list the folder", tree.source + b"/" + path):
+        names = sorted(os.fsencode(entry) for entry in os.listdir(source))
+    for entry in names:
+        if not entry.startswith(TEMPORARY_PREFIX):
+            inner = path + b"/" + entry if path else entry
+            try:
+                _entry(tree, source, folder, entry, inner, depth)
+            except Fault as fault:
+                tree.fail(inner, fault)
+
+
+def _take_after(source: int, folder: int, made: bool, where: bytes) -> None:
+    """Gives the folder the source's mode and time."""
+    with during("set mode and time of the folder", where):
+        info = os.fstat(source)
+        try:
+            os.fchmod(folder, info.st_mode & 0o777)
+            os.utime(folder, ns=(info.st_atime_ns, info.st_mtime_ns))
+        except PermissionError:
+            if made:
+                raise
+            # another's folder, which was there before, stays as its owner has it
+
+
+def _sync(tree: Tree, folder: int, where: bytes) -> None:
+    if tree.wish.durability == "full":
+        with during("sync the folder", where):
+            os.fsync(folder)
+
+
 def _entered(above: int, name: bytes, where: bytes) -> tuple[bool, int]:
-    """The target's folder, made where it is not there."""
+    """The target's folder, made (for nobody else, until it is finished) where it is not there."""
     made = True
     with during("make the folder", where):
         try:
-            os.mkdir(name, 0o777, dir_fd=above)
+            os.mkdir(name, 0o700, dir_fd=above)
         except FileExistsError:
             made = False
     if not made and kind_of(above, name) != stat.S_IFDIR:
@@ -132,6 +162,8 @@ def _entry(tree: Tree, source: int, folder: int, name: bytes, path: bytes, depth
         with during("open the folder", whence):
             inner = os.open(name, _FOLDER, dir_fd=source)
         try:
+            if is_kernel_view(inner):
+                raise invalid(f"the folder {quoted(whence)} is a view of the kernel; leave it out of the tree")
             _folder(tree, inner, folder, name, path, depth + 1)
         finally:
             os.close(inner)
@@ -152,7 +184,7 @@ def _file(tree: Tree, source: int, folder: int, name: bytes, path: bytes) -> Non
 
     spot = Spot(folder, name, tree.target + b"/" + path, 0)
     try:
-        published = publish_file(File(reopened, whence, spot, tree.ticket, tree.advance), tree.wish)
+        published = publish_file(File(reopened, whence, spot, tree.ticket, tree.advance, over_links=True), tree.wish)
     except Replaced:
         return  # a later transfer has brought this one file: the tree itself goes on
     tree.bytes_done += published.bytes
@@ -191,8 +223,6 @@ def _link(tree: Tree, source: int, folder: int, name: bytes, path: bytes) -> Non
     except BaseException:
         remove(folder, temporary)
         raise
-    tree.files += 1
-    tree.file_done()
 
 
 def leaves(path: bytes, text: bytes) -> bool:
