@@ -31,8 +31,6 @@ windlass_code fail_with(windlass_error* error, const stage::Error& why) {
               {.row = why.row, .field = why.field, .retryable = why.retryable, .retry_after_ms = why.retry_after_ms});
 }
 
-std::string owner_of_process() { return "pid" + std::to_string(::getpid()); }
-
 stage::Options options_of(const windlass_stage_options& given) {
   stage::Options options;
   options.engine = static_cast<stage::EngineWish>(given.engine);
@@ -45,7 +43,9 @@ stage::Options options_of(const windlass_stage_options& given) {
   if (given.queue_max != 0) options.schedule.queue_max = given.queue_max;
   options.schedule.quota_per_client = given.quota_per_client;
   options.symlinks = static_cast<stage::Symlinks>(given.symlinks);
-  options.owner = given.owner != nullptr ? given.owner : owner_of_process();
+  if (given.state_path != nullptr) options.state_path = given.state_path;
+  if (given.resume_keep_s != 0) options.resume_keep = std::chrono::seconds(std::min<uint64_t>(given.resume_keep_s, INT32_MAX));
+  if (given.owner != nullptr) options.owner = given.owner;
   return options;
 }
 
@@ -130,6 +130,8 @@ void windlass_stager_counters(const windlass_stager* stager, windlass_stage_coun
   filled.transfers_expired = now.ended[3];
   filled.fallbacks = now.fallbacks;
   filled.retries_total = now.retries_total;
+  filled.resumed_bytes_total = now.resumed_bytes_total;
+  filled.state_set_aside_total = now.state_set_aside_total;
   write_sized(filled, counters);
 }
 

@@ -32,7 +32,8 @@ struct Slot {
 class Copy {
  public:
   Copy(Fs& fs, IoQueue& io, const Buffers& buffers, const CopyTask& task, Pace& pace)
-      : fs_(fs), io_(io), buffers_(buffers), task_(task), pace_(pace), direct_from_(task.direct_from), direct_to_(task.direct_to) {
+      : fs_(fs), io_(io), buffers_(buffers), task_(task), pace_(pace), direct_from_(task.direct_from), direct_to_(task.direct_to),
+        position_(task.begin), data_end_(task.begin), planned_to_(task.begin), hashed_to_(task.begin) {
     assert(buffers.count() <= kIoInFlightMax);
     assert(!task.direct_from || task.first % task.alignment == 0);
   }
@@ -149,8 +150,22 @@ class Copy {
       --writing_;
       pace_.moved(slot.want + slot.zeros_before);
       release(slot);
+      tell_reached(done.tag);
     }
     pass_on();
+  }
+
+  // A slot is not used again before its chunk was written, so what is done in a row is all before its end.
+  void tell_reached(std::uint32_t written) {
+    done_[written] = true;
+    const std::uint64_t before = next_done_;
+    std::uint64_t end = 0;
+    while (next_done_ < next_write_ && done_[tag_of(next_done_)]) {
+      const Slot& slot = slot_of(next_done_);
+      done_[tag_of(next_done_++)] = false;
+      end = slot.at + slot.want;
+    }
+    if (next_done_ > before) pace_.reached(end);
   }
 
   // An error completion: true where the operation shall simply be done again.
@@ -225,10 +240,12 @@ class Copy {
   std::array<Slot, kIoInFlightMax> slots_{};
   std::uint64_t next_read_ = 0;   // chunk numbers
   std::uint64_t next_write_ = 0;
-  std::uint64_t position_ = 0;    // of the target: where the next read begins
-  std::uint64_t data_end_ = 0;    // bytes up to here are data
-  std::uint64_t planned_to_ = 0;  // end of the chunk before
-  std::uint64_t hashed_to_ = 0;
+  std::uint64_t next_done_ = 0;
+  std::array<bool, kIoInFlightMax> done_{};  // by slot: written, and one before it not
+  std::uint64_t position_;        // of the target: where the next read begins
+  std::uint64_t data_end_;    // bytes up to here are data
+  std::uint64_t planned_to_;  // end of the chunk before
+  std::uint64_t hashed_to_;
   unsigned in_flight_ = 0;
   unsigned writing_ = 0;
   std::optional<Error> error_;

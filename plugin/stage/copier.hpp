@@ -19,6 +19,7 @@ class Pace {
   virtual Status admit(std::uint64_t bytes) = 0;
   virtual void moved(std::uint64_t bytes) = 0;     // is in the target
   virtual void holding(std::int64_t bytes) = 0;    // change of the bytes held in buffers
+  virtual void reached(std::uint64_t) {}           // all of the target before it is written; grows
   virtual void plain_instead() = 0;                // direct I/O was refused; the file goes through the page cache
 };
 
@@ -43,6 +44,7 @@ struct CopyTask {
   int to = -1;                // -1: read alone, for a checksum
   std::uint64_t first = 0;    // in the source; the target begins at 0
   std::uint64_t length = 0;
+  std::uint64_t begin = 0;    // of the target: what lies before it is there already
   bool direct_from = false;   // opened with O_DIRECT
   bool direct_to = false;     // likewise; its size is then a multiple of `alignment` until it is cut
   std::uint32_t alignment = 1;

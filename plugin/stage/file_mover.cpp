@@ -13,8 +13,8 @@ constexpr std::uint64_t kAllocateBytesMin = 128 * 1024;
 
 class Filler {
  public:
-  Filler(const Tools& tools, const Source& source, int to, const FileWish& wish, FilePace& pace)
-      : tools_(tools), source_(source), to_(to), wish_(wish), pace_(pace) {}
+  Filler(const Tools& tools, const Source& source, int to, const FileWish& wish, FilePace& pace, const Kept* kept)
+      : tools_(tools), source_(source), to_(to), wish_(wish), pace_(pace), kept_(kept) {}
 
   Result<Filled> run() {
     auto range = range_of(wish_, source_.info.size);
@@ -22,7 +22,8 @@ class Filler {
     range_ = *range;
     filled_.bytes = range_.length;
     if (wish_.checksum) hasher_ = make_hasher(wish_.checksum->kind);
-    auto moved = clone();
+    if (auto resumed = resume(); !resumed) return fail(resumed.error());
+    auto moved = filled_.resumed > 0 ? Result<bool>(false) : clone();
     if (moved && !*moved) moved = copy();
     if (!moved) return fail(moved.error());
     if (auto same = unchanged(); !same) return fail(same.error());
@@ -32,6 +33,26 @@ class Filler {
   }
 
  private:
+  // Goes on behind what is kept, where the source is still the same; its checksum is taken from what is kept.
+  Status resume() {
+    if (kept_ == nullptr) return {};
+    if (!kept_->source.same_content(source_.info) || kept_->bytes > range_.length) {
+      const int result = tools_.fs.truncate(to_, 0);
+      return result < 0 ? Status(fail_errno(-result, "empty", wish_.to_path)) : Status{};
+    }
+    filled_.resumed = kept_->bytes;
+    if (hasher_ == nullptr) {
+      pace_.moved(kept_->bytes);
+      return {};
+    }
+    CopyTask task;
+    task.from = kept_->file.get();
+    task.length = kept_->bytes;
+    task.hasher = hasher_.get();
+    task.from_path = wish_.to_path;
+    return copy_bytes(tools_.fs, tools_.io, tools_.buffers, task, pace_);
+  }
+
   // true where the whole file could be cloned; then it is read once more only for a checksum.
   Result<bool> clone() {
     if (wish_.range || range_.length == 0) return false;
@@ -57,6 +78,7 @@ class Filler {
     task.to = to_;
     task.first = range_.first;
     task.length = range_.length;
+    task.begin = filled_.resumed;
     task.sparse = source_.info.allocated < source_.info.size;
     task.hasher = hasher_.get();
     task.from_path = wish_.from_path;
@@ -131,6 +153,7 @@ class Filler {
   int to_;
   const FileWish& wish_;
   FilePace& pace_;
+  const Kept* kept_;
   Range range_;
   Filled filled_;
   std::unique_ptr<Hasher> hasher_;
@@ -151,11 +174,11 @@ Result<Range> range_of(const FileWish& wish, std::uint64_t source_bytes) {
 }
 
 Result<Filled> fill_file(const Tools& tools, const std::function<Result<Source>()>& open_source, int to,
-                         const FileWish& wish, FilePace& pace) {
+                         const FileWish& wish, FilePace& pace, const Kept* kept) {
   for (int read = 1;; ++read) {
     auto source = open_source();
     if (!source) return fail(source.error());
-    auto filled = Filler(tools, *source, to, wish, pace).run();
+    auto filled = Filler(tools, *source, to, wish, pace, read == 1 ? kept : nullptr).run();
     if (filled || filled.error().code != Code::failed_precondition || read == kReadsOfChangingSource) return filled;
     pace.restart();
     if (const int result = tools.fs.truncate(to, 0); result < 0) return fail_errno(-result, "empty", wish.to_path);

@@ -37,6 +37,7 @@ struct Filled {
   std::uint64_t bytes = 0;
   std::string checksum;  // "name:hex", or empty
   bool cloned = false;
+  std::uint64_t resumed = 0;
 };
 
 inline constexpr int kReadsOfChangingSource = 4;            // the first, and three more
@@ -45,9 +46,16 @@ inline constexpr std::uint64_t kDirectBytesMin = 1U << 20U;  // below, the page 
 // The length that the wish takes of a source of that size; INVALID_ARGUMENT, DATA_LOSS.
 Result<Range> range_of(const FileWish& wish, std::uint64_t source_bytes);
 
+// How much of the source is in `to` already, from an earlier life. `file` can be read and written.
+struct Kept {
+  Fd file;
+  FileInfo source;  // its identity then
+  std::uint64_t bytes = 0;
+};
+
 // Opens the source anew for each read, up to kReadsOfChangingSource times while it changes. `to` is open for writing,
 // empty, and its contents are of no meaning after a failure.
 Result<Filled> fill_file(const Tools& tools, const std::function<Result<Source>()>& open_source, int to,
-                         const FileWish& wish, FilePace& pace);
+                         const FileWish& wish, FilePace& pace, const Kept* kept = nullptr);
 
 }  // namespace windlass::stage

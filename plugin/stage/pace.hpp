@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 
 #include "plugin/stage/bandwidth.hpp"
@@ -41,6 +42,10 @@ class FilePace final : public Pace {
   void holding(std::int64_t bytes) override { meter_.bytes_in_flight += bytes; }
   void plain_instead() override;
   void restart() { position_ = 0; }
+  void reached(std::uint64_t written) override {
+    if (on_reached) on_reached(written);
+  }
+  std::function<void(std::uint64_t)> on_reached;
 
  private:
   Meter& meter_;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "plugin/stage/file_mover.hpp"
+#include "plugin/stage/journal.hpp"
 #include "plugin/stage/publish.hpp"
 
 namespace windlass::stage {
@@ -20,7 +21,11 @@ struct Shared {
   Meter& meter;
   SpaceLimits space;
   std::string engine;  // "uring" or "threads"
+  Journal* journal = nullptr;  // where no state is kept
 };
+
+// Removes what an earlier life of this owner left for a transfer. Trees are looked through.
+void sweep(const Shared& shared, const JournalEntry& entry);
 
 // One accepted transfer while it runs. `bytes_done` and `files_done` only grow.
 struct Running {

@@ -18,6 +18,8 @@ class FileRun {
     if (status) status = fill();
     if (status) status = publish();
     if (status && transfer_.durability == Durability::full) status = sync_way(fs_, spot_, transfer_.target.given);
+    temporary_.reset();
+    if (record_) shared_.journal->end(*record_);  // after its temporary is gone or has its name
     Outcome outcome = status ? Outcome{} : failed_outcome(std::move(status.error()));
     if (status) outcome.state = State::done;
     if (published_) {
@@ -25,6 +27,7 @@ class FileRun {
       outcome.files = 1;
     }
     outcome.checksum = filled_.checksum;
+    outcome.resumed_bytes = filled_.resumed;
     outcome.engine = filled_.cloned ? "reflink" : shared_.engine;
     return outcome;
   }
@@ -49,6 +52,8 @@ class FileRun {
              transfer_.source.given, transfer_.target.given};
     auto range = range_of(wish_, source->info.size);
     if (!range) return fail(range.error());
+    source_ = source->info;
+    length_ = range->length;
     if (auto allowed = shared_.roots.allow(transfer_.target); !allowed) return allowed;
     if (transfer_.target.folder)
       return fail(Code::invalid_argument, "the target " + quoted(transfer_.target.given) +
@@ -84,15 +89,58 @@ class FileRun {
   }
 
   Status fill() {
-    const std::string name = shared_.names.next();
-    auto file = make_temporary(fs_, spot_.folder.get(), name, transfer_.target.given);
-    if (!file) return fail(file.error());
-    temporary_.emplace(fs_, spot_.folder.get(), name, false);
+    if (auto opened = open_temporary(); !opened) return opened;
     FilePace pace(shared_.meter, running_.cancelled, running_.bytes_done);
-    auto filled = fill_file(tools_, [this] { return open_source(); }, file->get(), wish_, pace);
+    if (record_ && length_ > kMarkBytes)
+      pace.on_reached = [this, last = kept_ ? kept_->bytes : 0](std::uint64_t written) mutable {
+        if (written < last + mark_distance(length_)) return;
+        shared_.journal->mark(*record_, written);
+        last = written;
+      };
+    auto filled = fill_file(tools_, [this] { return open_source(); }, file_.get(), wish_, pace, kept_ ? &*kept_ : nullptr);
     if (!filled) return fail(filled.error());
     filled_ = std::move(*filled);
     return {};
+  }
+
+  // A new one, or the one that an earlier life left for the same transfer.
+  Status open_temporary() {
+    const std::optional<Journal::Left> left = shared_.journal ? shared_.journal->take(transfer_.target.given) : std::nullopt;
+    const std::string wish = Journal::wish_of(transfer_);
+    std::string name = left && left->entry.wish == wish ? left->entry.temporary : shared_.names.next();
+    if (left && left->entry.wish != wish) fs_.remove(spot_.folder.get(), left->entry.temporary.c_str(), false);
+    if (left && left->entry.wish == wish && !take_up(left->entry)) {
+      fs_.remove(spot_.folder.get(), name.c_str(), false);
+      name = shared_.names.next();
+    }
+    if (shared_.journal)
+      record_ = shared_.journal->begin({transfer_.target.given, name, wish, source_, shared_.journal->boot(),
+                                        left ? left->entry.begun_s : wall_now_s(), kept_ ? kept_->bytes : 0});
+    if (left) shared_.journal->end(left->id);
+    temporary_.emplace(fs_, spot_.folder.get(), name, false);
+    if (kept_) return {};
+    auto file = make_temporary(fs_, spot_.folder.get(), name, transfer_.target.given);
+    if (!file) {
+      temporary_->keep();  // it is not there, or not ours
+      return fail(file.error());
+    }
+    file_ = std::move(*file);
+    return {};
+  }
+
+  bool take_up(const JournalEntry& entry) {
+    Fd file(fs_.open(spot_.folder.get(), entry.temporary.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK, 0, 0));
+    Fd readable(fs_.open(spot_.folder.get(), entry.temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, 0));
+    FileInfo info;
+    if (!file || !readable || fs_.info(file.get(), info) != 0) return false;
+    if (info.type != FileType::regular || info.size < entry.written || !entry.source.same_content(source_)) return false;
+    file_ = std::move(file);
+    kept_ = Kept{std::move(readable), entry.source, entry.written};
+    return true;
+  }
+
+  static std::int64_t wall_now_s() {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   }
 
   Status publish() {
@@ -124,6 +172,11 @@ class FileRun {
   TargetKey key_;
   std::optional<Temporary> temporary_;  // after spot_, whose folder it needs
   Filled filled_;
+  FileInfo source_;  // when it was looked at first
+  std::uint64_t length_ = 0;
+  Fd file_;  // the temporary, open for writing
+  std::optional<Kept> kept_;
+  std::optional<JournalId> record_;
   bool published_ = false;
 };
 

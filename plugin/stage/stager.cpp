@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <new>
@@ -55,14 +56,27 @@ Result<BufferPlan> plan_buffers(std::uint64_t bytes_in_flight_max, unsigned thre
                     static_cast<std::uint32_t>(bytes)};
 }
 
+namespace {
+
+// Whose temporaries are swept must be known in the next life too, so with a state it is the state's name.
+std::string owner_of(const Options& options) {
+  if (!options.owner.empty()) return options.owner;
+  if (options.state_path.empty()) return "pid" + std::to_string(::getpid());
+  const auto hasher = make_hasher(ChecksumKind::xxh3);
+  hasher->add(options.state_path.data(), options.state_path.size());
+  return "state" + hasher->hex();
+}
+
+}  // namespace
+
 Stager::Stager(Options options, Fs& fs, std::string engine, MakeQueue make_queue)
     : options_(std::move(options)),
       fs_(fs),
       make_queue_(std::move(make_queue)),
       roots_(fs),
-      names_(options_.owner),
+      names_(owner_of(options_)),
       meter_(options_.bandwidth_max),
-      shared_{fs_, roots_, targets_, names_, meter_, options_.space, std::move(engine)},
+      shared_{fs_, roots_, targets_, names_, meter_, options_.space, std::move(engine), nullptr},
       schedule_(options_.schedule) {}
 
 Result<std::unique_ptr<Stager>> Stager::open(Options options, Fs& fs, std::string engine, MakeQueue make_queue) {
@@ -72,6 +86,7 @@ Result<std::unique_ptr<Stager>> Stager::open(Options options, Fs& fs, std::strin
   if (!plan) return fail(plan.error());
   std::unique_ptr<Stager> stager(new Stager(std::move(options), fs, std::move(engine), std::move(make_queue)));
   if (auto opened = stager->roots_.open(stager->options_.roots); !opened) return fail(opened.error());
+  if (auto opened = stager->open_journal(); !opened) return fail(opened.error());
   if (stager->ends_->fd() < 0) return fail_errno(EMFILE, "make", "an eventfd");
   stager->start(*plan);
   return stager;
@@ -172,6 +187,7 @@ void Stager::finish(const Job& job, Outcome outcome) {
     totals_.files_total += outcome.files;
     ++totals_.ended[static_cast<std::size_t>(outcome.state)];
     totals_.retries_total += outcome.retries;
+    totals_.resumed_bytes_total += outcome.resumed_bytes;
   }
   targets_.ended(job.sequence);
   job.call->set_outcome(job.index, std::move(outcome));
@@ -186,8 +202,27 @@ void Stager::expire(std::unique_lock<std::mutex>& lock) {
   lock.lock();
 }
 
+Status Stager::open_journal() {
+  if (options_.state_path.empty()) return {};
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+  auto journal = Journal::open(options_.state_path, now, options_.resume_keep);
+  if (!journal) return fail(journal.error());
+  journal_ = std::move(*journal);
+  shared_.journal = journal_.get();
+  return {};
+}
+
+void Stager::sweep_dead() {
+  if (!journal_) return;
+  for (const Journal::Left& left : journal_->take_dead()) {
+    sweep(shared_, left.entry);
+    journal_->end(left.id);
+  }
+}
+
 void Stager::keep_deadlines() {
   block_signals();
+  sweep_dead();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     expire(lock);
@@ -316,6 +351,7 @@ Counters Stager::counters() const {
   counters.queued = schedule_.queued();
   counters.running = running_;
   counters.fallbacks = meter_.fallbacks;
+  counters.state_set_aside_total = journal_ ? journal_->set_aside() : 0;
   if (const auto oldest = schedule_.oldest_queued())
     counters.oldest_queued_ms =
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - *oldest).count());

@@ -29,7 +29,9 @@ struct Options {
   SpaceLimits space;
   ScheduleLimits schedule;
   Symlinks symlinks = Symlinks::keep;
-  std::string owner;
+  std::string owner;       // stands in the temporaries' names; empty: made from the state's path or the process
+  std::string state_path;  // empty: no journal
+  std::chrono::seconds resume_keep{24 * 60 * 60};
 };
 
 // How the byte budget is dealt out: each thread has its share for good, so none waits for another's.
@@ -49,6 +51,8 @@ struct Counters {
   std::uint64_t ended[4] = {0, 0, 0, 0};  // by State
   std::uint64_t fallbacks = 0;
   std::uint64_t retries_total = 0;
+  std::uint64_t resumed_bytes_total = 0;
+  std::uint64_t state_set_aside_total = 0;
 };
 
 using MakeQueue = std::function<Result<std::unique_ptr<IoQueue>>()>;
@@ -84,6 +88,8 @@ class Stager final : private Helpers {
   void start(const BufferPlan& plan);
   void work(const BufferPlan& plan);
   std::unique_ptr<IoQueue> new_queue();
+  Status open_journal();
+  void sweep_dead();
   void keep_deadlines();
   void expire(std::unique_lock<std::mutex>& lock);
   Outcome run(const Tools& tools, const Job& job);
@@ -107,7 +113,8 @@ class Stager final : private Helpers {
   Targets targets_;
   TemporaryNames names_;
   Meter meter_;
-  const Shared shared_;
+  std::unique_ptr<Journal> journal_;
+  Shared shared_;  // constant once the threads run
   std::shared_ptr<Ends> ends_ = std::make_shared<Ends>();
 
   mutable std::mutex mutex_;

@@ -34,6 +34,9 @@ Outcome run_tree(const Tools& tools, const Shared& shared, const Running& runnin
 
 Outcome TreeRun::run(const Tools& tools) {
   if (auto prepared = prepare(); !prepared) return outcome(fail(prepared.error()));
+  std::optional<JournalId> record;
+  if (shared_.journal)
+    record = shared_.journal->begin({transfer_.target.given, whole_ ? temporary_->name() : std::string(), {}, {}, {}, 0, 0});
   const auto self = shared_from_this();
   waiting_.push_back(top_);
   helpers_.offer(self);
@@ -56,6 +59,7 @@ Outcome TreeRun::run(const Tools& tools) {
   temporary_.reset();  // where the whole was not published
   if (status && !whole_ && !shared_.targets.publish(key_, running_.sequence, [] { return true; }))
     status = fail(replaced_error(transfer_));
+  if (record) shared_.journal->end(*record);
   return outcome(std::move(status));
 }
 

@@ -1,0 +1,93 @@
+// What is under way, kept in a file, so that after a crash leftovers are found and large files go on where they were.
+//
+// A log of records, each with its length and checksum: a transfer begins (its target, its temporary, its source's
+// identity), how far it is written, that it ended. It is not synced: after SIGKILL all of it is there, and after a reboot,
+// which the boot's id tells, nothing that was only written is trusted. What cannot be read is set aside and counted.
+// Thread-safe; the lock is held across one small write into the page cache.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "plugin/stage/fd.hpp"
+#include "plugin/stage/fs.hpp"
+#include "plugin/stage/transfer.hpp"
+
+namespace windlass::stage {
+
+// Less than this is not worth resuming: so much may be read again anyway.
+inline constexpr std::uint64_t kMarkBytes = 64ULL << 20U;
+inline constexpr std::uint64_t kMarkShare = 50;  // 2 %
+// Between two marks of a file; with what is in flight less than may be read again.
+constexpr std::uint64_t mark_distance(std::uint64_t bytes) {
+  return (bytes / kMarkShare > kMarkBytes ? bytes / kMarkShare : kMarkBytes) / 4 * 3;
+}
+
+struct JournalEntry {
+  std::string target;     // as given in the request
+  std::string temporary;  // its name; empty for a tree, where there may be many
+  std::string wish;       // what must be equal for a resume: source, range
+  FileInfo source;        // identity
+  std::string boot;
+  std::int64_t begun_s = 0;   // wall clock
+  std::uint64_t written = 0;  // bytes from the temporary's begin that are in it
+};
+
+using JournalId = std::uint64_t;
+
+class Journal {
+ public:
+  using Wall = std::chrono::seconds;  // since 1970
+
+  // Reads what the folder holds from an earlier life; it is made where it is missing. FAILED_PRECONDITION where another
+  // process has it.
+  static Result<std::unique_ptr<Journal>> open(const std::string& folder, Wall now, Wall resume_keep);
+
+  JournalId begin(JournalEntry entry);
+  void mark(JournalId id, std::uint64_t written);
+  void end(JournalId id);
+
+  // Of the earlier life, taken once each; whoever takes one ends it when its temporary is gone.
+  struct Left {
+    JournalId id;
+    JournalEntry entry;
+  };
+  // All that no resume can use: small, older than resume_keep, of another boot, or trees.
+  std::vector<Left> take_dead();
+  // The one to the target, where there is one.
+  std::optional<Left> take(const std::string& target);
+
+  [[nodiscard]] std::uint64_t set_aside() const { return set_aside_; }
+  [[nodiscard]] const std::string& boot() const { return boot_; }
+  static std::string wish_of(const Transfer& transfer);
+
+ private:
+  Journal(std::string folder, Wall now, Wall resume_keep);
+  Status lock();
+  void read();
+  bool apply(std::string_view payload);
+  void put_aside();
+  void append(const std::string& payload);
+  void rewrite();
+
+  const std::string path_;
+  const Wall resume_keep_;
+  const Wall opened_;
+  std::string boot_;
+  Fd lock_;
+  Fd log_;
+  std::uint64_t set_aside_ = 0;
+
+  std::mutex mutex_;
+  std::uint64_t bytes_ = 0;  // of the log
+  JournalId next_ = 1;
+  std::map<JournalId, JournalEntry> live_;
+  std::map<std::string, JournalId> left_;  // of the earlier life, by target
+  std::vector<JournalId> dead_;
+};
+
+}  // namespace windlass::stage
