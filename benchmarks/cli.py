@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from . import harness, show
 
@@ -28,19 +30,29 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
 
 def main(words: list[str] | None = None) -> int:
     asked = _arguments(words)
+    signal.signal(signal.SIGTERM, _interrupt)  # so that files and daemons are put away then too
     program = importlib.import_module(f"benchmarks.{asked.name}")
     cases = asked.case or (program.QUICK_CASES if asked.quick else program.CASES)
     rounds = asked.rounds or (2 if asked.quick else program.ROUNDS)
     rows = []
     try:
         for case in cases:
-            rows += program.run(case, rounds=rounds, quick=asked.quick, who=asked.who, folder=asked.folder, say=_say)
+            program.parse_case(case)
     except ValueError as error:
         print(f"benchmarks/run: {error}", file=sys.stderr)
         return 2
+    try:
+        for case in cases:
+            rows += program.run(case, rounds=rounds, quick=asked.quick, who=asked.who, folder=asked.folder, say=_say)
+    except harness.CannotRun as error:
+        print(f"benchmarks/run: {error}", file=sys.stderr)
+        return 1
     except harness.WrongAnswer as error:
         print(f"benchmarks/run: wrong answer: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("benchmarks/run: stopped", file=sys.stderr)
+        return 130
     finally:
         _say("")
     answer = {
@@ -57,6 +69,10 @@ def main(words: list[str] | None = None) -> int:
     if asked.plot is not None:
         show.plot(answer, asked.plot)
     return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _say(text: str) -> None:

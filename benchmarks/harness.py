@@ -27,6 +27,10 @@ class WrongAnswer(Exception):
     """A peer's answer is not the oracle's: an error, not a fast one."""
 
 
+class CannotRun(Exception):
+    """The machine lacks what the case needs; the message says what."""
+
+
 @dataclass
 class Peer:
     """`run` is timed, `check` raises WrongAnswer, `before` and `after` are not timed."""

@@ -20,7 +20,7 @@ from typing import Any
 
 import windlass
 
-from benchmarks.harness import Peer, Row, WrongAnswer, measure, rates
+from benchmarks.harness import CannotRun, Peer, Row, WrongAnswer, measure, rates
 from benchmarks.peers import copies
 
 UNIT, BETTER = "MB/s", "more"
@@ -48,7 +48,7 @@ def run(
     with contextlib.ExitStack() as stack:
         top = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="windlass-bench-", dir=folder)))
         if shutil.disk_usage(top).free < 3 * count * size:
-            raise ValueError(
+            raise CannotRun(
                 f"case {case!r} needs {3 * count * size >> 20} MiB free in {top.parent}; --folder chooses another"
             )
         say(f"{case}: making the source")

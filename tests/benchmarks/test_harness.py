@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,18 @@ def test_steps_are_compared_with_the_same_step() -> None:
     ]
     lines = show.table({"name": "n", "unit": "s", "better": "less", "rows": rows}).splitlines()
     assert [lines[2].split()[-1], lines[3].split()[-1]] == ["3.00x", "5.00x"]
+
+
+def test_a_stopped_benchmark_leaves_no_files(tmp_path: Path) -> None:
+    command = [ROOT / "benchmarks/run", "stage_large", "--case", "1x64MiB", "--rounds", "500", "--folder", tmp_path]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + 60
+        while not list(tmp_path.glob("*/target")) and time.monotonic() < end:
+            time.sleep(0.02)
+        running.terminate()
+        assert running.wait(60) == 130
+    finally:
+        running.kill()
+        running.communicate()
+    assert list(tmp_path.iterdir()) == []
