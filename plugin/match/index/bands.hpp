@@ -132,6 +132,7 @@ class Bands {
 
 template <typename Fits, typename Tie>
 Bands::Slot Bands::best(uint64_t ranks, const Key& from, const Key& to, Fits fits, Tie tie) const {
+  if (order_.empty()) return {};
   const std::array<uint8_t, kRanksMax> least = unpack(ranks);
   const Tables bands = tables(tops_, order_.data());
   Search search{.limit = to};
