@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import select
 import shutil
 import signal
@@ -22,6 +21,7 @@ import yaml
 from . import _guardian
 from ._client import Client
 from ._errors import InvalidArgument, NotFound, Unavailable, WindlassError
+from ._local_config import environment, settings_of
 
 READY_S = 20.0
 _FOLDER_BYTES_MAX = 70  # so that the socket's path stays within what the daemon takes
@@ -56,7 +56,7 @@ class LocalNode:
         self._finalizer = weakref.finalize(self, self._keeper.close)
         self._command = [program, "--config", str(self.config_path)]
         try:
-            self.config_path.write_text(yaml.safe_dump(_settings(config or {}, self.folder), sort_keys=False))
+            self.config_path.write_text(yaml.safe_dump(settings_of(config or {}, self.folder), sort_keys=False))
             self.start()
         except BaseException:
             self.close()
@@ -103,7 +103,7 @@ class LocalNode:
             return
         output = self.folder / "ready"
         begin = output.stat().st_size if output.exists() else 0
-        order = {"start": self._command, "env": _environment(), "stdout": str(output), "stderr": str(self.log_path)}
+        order = {"start": self._command, "env": environment(), "stdout": str(output), "stderr": str(self.log_path)}
         self._keeper.order(order)
         deadline = time.monotonic() + READY_S
         while not self._read_ready(output, begin):
@@ -268,63 +268,6 @@ def _short_folder() -> Path:
         if len(os.fsencode(parent)) <= _FOLDER_BYTES_MAX and os.path.isdir(parent):
             return Path(tempfile.mkdtemp(prefix="windlass-", dir=parent))
     raise Unavailable("there is no temporary folder with a short enough name for a socket", retryable=False)
-
-
-def _settings(config: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
-    """The configuration by sections: the defaults of a LocalNode, then what the caller gave."""
-    settings: dict[str, dict[str, Any]] = {
-        "node": {"name": f"local-{secrets.token_hex(4)}"},
-        "local": {"socket": str(folder / "windlass.sock"), "listen": "127.0.0.1:0"},
-        "http": {"listen": "127.0.0.1:0"},
-        "state": {"path": str(folder / "state")},
-    }
-    for key, value in config.items():
-        section, dot, rest = key.partition(".")
-        if dot:
-            settings.setdefault(section, {})[rest] = _plain(value)
-        elif isinstance(value, Mapping):
-            settings.setdefault(section, {}).update(_plain(value))
-        else:
-            raise InvalidArgument(
-                f"config[{key!r}] = {value!r}: give dotted keys such as 'stage.roots', or mappings by section",
-                side="options",
-                field=f"config.{key}",
-                value=value,
-            )
-    return {name: _nested(section) for name, section in settings.items()}
-
-
-def _nested(section: dict[str, Any]) -> dict[str, Any]:
-    """`s3.endpoint` inside a section becomes a mapping of its own; None leaves a key to the daemon's default."""
-    nested: dict[str, Any] = {}
-    for key, value in section.items():
-        if value is None:
-            continue
-        *outer, last = key.split(".")
-        place = nested
-        for name in outer:
-            place = place.setdefault(name, {})
-        place[last] = value
-    return nested
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [_plain(item) for item in value]
-    if isinstance(value, os.PathLike):
-        return os.fsdecode(value)
-    return value
-
-
-def _environment() -> dict[str, str]:
-    """This process's, without what would configure the daemon behind `config` or speak to this process's keeper."""
-    return {
-        key: value
-        for key, value in os.environ.items()
-        if not (key.startswith("WINDLASS_") and "__" in key) and key not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")
-    }
 
 
 def _with_scheme(scheme: str, address: Any) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import windlass
+from support import eventually, held, own_threads
 
 CRASHES = {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL, -signal.SIGFPE}
 
@@ -62,3 +63,18 @@ def bridge() -> Iterator[windlass.Bridge]:
     """A bridge with short times; nodes that report to it learn them by WELCOME."""
     with windlass.Bridge("tcp://127.0.0.1:0", beat=0.1, suspect_after=0.5, dead_after=2.0) as made:
         yield made
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> str:
+    """An address for a daemon of the test's own."""
+    return f"ipc://{tmp_path}/d.sock"
+
+
+@pytest.fixture
+def nothing_is_left() -> Iterator[None]:
+    """Fails where a test leaves a descriptor or a thread of ours behind."""
+    before = held()
+    yield
+    assert own_threads() == []
+    eventually(lambda: held() <= before, what="no descriptor and no thread is left")

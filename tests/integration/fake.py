@@ -17,6 +17,7 @@ from windlass._problem import Problem
 from windlass._wire import Header, Message, Type
 from windlass.legacy import place
 
+# What a daemon of the test's does with a message.
 Answer = Callable[["FakeDaemon", bytes, Message], None]
 
 
@@ -26,6 +27,7 @@ class FakeDaemon:
     def __init__(self, endpoint: str, answers: dict[int, Answer] | None = None) -> None:
         self.endpoint = endpoint
         self.seen: list[Message] = []
+        self.running: tuple[bytes, Message] | None = None  # the last STAGE that was accepted
         self._answers = answers or {}
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
@@ -120,3 +122,50 @@ def answer_to_match(message: Message) -> tuple[dict[str, Any], list[np.ndarray]]
         columns.append(placement.price_added)
     body |= {"placed": int((placement.offer_index >= 0).sum()), "engine": "fake", "columns": _wire.declare(columns)}
     return body, columns
+
+
+# ---- Answers that several tests use --------------------------------------------------------------------------------
+
+
+def silent(*_: object) -> None:
+    """An answer that never comes."""
+
+
+def refusing(code: int, message: str = "no", **fields: object) -> Answer:
+    """Answers ERROR."""
+
+    def answer(daemon: FakeDaemon, routing: bytes, request: Message) -> None:
+        body = {"code": code, "message": message, "retryable": False, **fields}
+        daemon.reply(routing, request, Type.ERROR, body)
+
+    return answer
+
+
+def accepting(then: Answer | None = None) -> Answer:
+    """Accepts each STAGE, and leaves it running unless `then` says more."""
+
+    def answer(daemon: FakeDaemon, routing: bytes, request: Message) -> None:
+        daemon.running = (routing, request)
+        daemon.reply(routing, request, Type.PROGRESS, {"bytes": 0, "bytes_total": 10, "files": 0, "files_total": 1})
+        if then is not None:
+            then(daemon, routing, request)
+
+    return answer
+
+
+def end_of(state: str, **fields: object) -> dict[str, Any]:
+    """The body of a STAGE's RESULT."""
+    return {"seconds": 0.1, "transfers": [{"state": state, "bytes": 10, "files": 1, "engine": "threads", **fields}]}
+
+
+def done(daemon: FakeDaemon, routing: bytes, request: Message) -> None:
+    """Ends a STAGE well."""
+    daemon.reply(routing, request, Type.PROGRESS, {"bytes": 10, "bytes_total": 10, "files": 1, "files_total": 1})
+    daemon.reply(routing, request, Type.RESULT, end_of("done"))
+
+
+def cancelled(daemon: FakeDaemon, routing: bytes, request: Message) -> None:
+    """Answers a CANCEL, and ends the STAGE that runs."""
+    daemon.reply(routing, request, Type.RESULT, {"cancelled": True})
+    assert daemon.running is not None
+    daemon.reply(*daemon.running, Type.RESULT, end_of("cancelled", bytes=0, files=0))

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
-from concurrent.futures import CancelledError
 from pathlib import Path
 
 import numpy as np
 import pytest
 import windlass
-from fake import FakeDaemon, answer_to_match
+from fake import FakeDaemon, answer_to_match, refusing, silent
 from support import eventually, fallbacks, held, own_threads, problem, same
 from windlass import _wire, legacy
 from windlass._wire import Header, Message, Type
 
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 TASKS, OFFERS = problem(60, 50)
-
-
-@pytest.fixture
-def socket(tmp_path: Path) -> str:
-    return f"ipc://{tmp_path}/d.sock"
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left():
-    before = held()
-    yield
-    assert own_threads() == []
-    eventually(lambda: held() <= before, what="no descriptor and no thread is left")
-
-
-def silent(*_: object) -> None:
-    """An answer that never comes."""
-
-
-def refusing(code: int, message: str = "no", **fields: object):
-    def answer(daemon: FakeDaemon, routing: bytes, request: Message) -> None:
-        body = {"code": code, "message": message, "retryable": False, **fields}
-        daemon.reply(routing, request, Type.ERROR, body)
-
-    return answer
 
 
 def matches_by_fallback(client: windlass.Client) -> None:
@@ -331,206 +305,3 @@ def test_where_the_daemon_is_looked_for(tmp_path: Path, monkeypatch: pytest.Monk
     assert windlass.Client(tmp_path / "x").address == f"ipc://{tmp_path}/x"
     assert windlass.Client("ipc:///a/b").address == "ipc:///a/b"
     assert windlass.Client("tcp://127.0.0.1:5").address == "tcp://127.0.0.1:5"
-
-
-# ---- Staging ---------------------------------------------------------------------------------------------------------
-
-TRANSFER = windlass.Transfer("/a", "/b")
-
-
-def accepting(then=None):
-    """Accepts each STAGE, and leaves it running unless `then` says more."""
-
-    def answer(daemon: FakeDaemon, routing: bytes, request: Message) -> None:
-        daemon.running = (routing, request)
-        daemon.reply(routing, request, Type.PROGRESS, {"bytes": 0, "bytes_total": 10, "files": 0, "files_total": 1})
-        if then is not None:
-            then(daemon, routing, request)
-
-    return answer
-
-
-def end_of(state: str, **fields: object) -> dict:
-    return {"seconds": 0.1, "transfers": [{"state": state, "bytes": 10, "files": 1, "engine": "threads", **fields}]}
-
-
-def done(daemon: FakeDaemon, routing: bytes, request: Message) -> None:
-    daemon.reply(routing, request, Type.PROGRESS, {"bytes": 10, "bytes_total": 10, "files": 1, "files_total": 1})
-    daemon.reply(routing, request, Type.RESULT, end_of("done"))
-
-
-def cancelled(daemon: FakeDaemon, routing: bytes, request: Message) -> None:
-    daemon.reply(routing, request, Type.RESULT, {"cancelled": True})
-    daemon.reply(*daemon.running, Type.RESULT, end_of("cancelled", bytes=0, files=0))
-
-
-def test_staging_tells_of_progress_and_reports(socket: str):
-    with FakeDaemon(socket, {Type.STAGE: accepting(done)}) as daemon, windlass.Client(socket) as client:
-        told: list[tuple] = []
-        report = client.stage([TRANSFER], progress=lambda *counts: told.append(counts))
-        assert report.ok and report.bytes == 10
-        assert told[-1] == (10, 10, 1, 1)
-        future = client.submit_stage([TRANSFER])
-        assert future.result(5).ok
-        stage = next(message for message in daemon.seen if message.header.type == Type.STAGE)
-        assert stage.body["transfers"][0]["source"] == b"/a"
-        assert stage.body["detach"] is False
-
-
-def test_cancel_waits_for_the_daemons_answer(socket: str):
-    answers = {Type.STAGE: accepting(), Type.CANCEL: cancelled}
-    with FakeDaemon(socket, answers), windlass.Client(socket) as client:
-        future = client.submit_stage([TRANSFER])
-        assert not future.done()
-        assert future.cancel()
-        with pytest.raises(CancelledError):
-            future.result(5)
-        assert future.cancelled()
-        assert future.report is not None and future.report.transfers[0].state == "cancelled"
-        assert not future.cancel()
-
-
-def test_a_daemon_that_dies_ends_its_transfers_unavailable(socket: str):
-    with windlass.Client(socket) as client:
-        daemon = FakeDaemon(socket, {Type.STAGE: accepting()})
-        future = client.submit_stage([TRANSFER])
-        daemon.stop()
-        with pytest.raises(windlass.StageError) as ended:
-            future.result(5)
-        assert ended.value.code == windlass.Code.UNAVAILABLE and ended.value.retryable
-        assert ended.value.report.transfers[0].state == "failed"
-        with pytest.raises(windlass.StageError) as ended:
-            client.stage([TRANSFER])
-        assert ended.value.code == windlass.Code.UNAVAILABLE
-
-
-def test_staging_falls_back_only_where_asked_and_never_accepted(socket: str, tmp_path: Path):
-    source = tmp_path / "source"
-    source.write_bytes(b"payload")
-    transfer = windlass.Transfer(source, tmp_path / "target")
-    with windlass.Client(socket, stage_fallback="legacy") as client:
-        before = fallbacks("stage")
-        assert client.stage([transfer]).transfers[0].engine == "legacy"
-        assert (tmp_path / "target").read_bytes() == b"payload"
-        assert client.submit_stage([transfer]).result(10).ok
-        assert fallbacks("stage") == before + 2
-        with FakeDaemon(socket, {Type.STAGE: refusing(3, "odd")}), pytest.raises(windlass.InvalidTransfer):
-            client.stage([transfer])
-        daemon = FakeDaemon(socket, {Type.STAGE: accepting()})
-        future = client.submit_stage([transfer])
-        daemon.stop()
-        with pytest.raises(windlass.Unavailable):
-            future.result(5)
-        assert fallbacks("stage") == before + 2
-
-
-def test_a_full_daemon_makes_stage_wait_and_submit_say_so(socket: str):
-    turns: list[int] = []
-
-    def answer(daemon: FakeDaemon, routing: bytes, request: Message) -> None:
-        turns.append(1)
-        full = refusing(8, "full", retryable=True, retry_after_ms=10)
-        (full if len(turns) < 4 else accepting(done))(daemon, routing, request)
-
-    with FakeDaemon(socket, {Type.STAGE: answer}), windlass.Client(socket) as client:
-        with pytest.raises(windlass.ResourceExhausted) as refused:
-            client.submit_stage([TRANSFER])
-        assert refused.value.retry_after == 0.01
-        assert client.stage([TRANSFER]).ok
-        assert len(turns) == 4
-
-
-def test_closing_cancels_what_runs_but_for_what_is_detached(socket: str):
-    answers = {Type.STAGE: accepting(), Type.CANCEL: cancelled}
-    with FakeDaemon(socket, answers) as daemon:
-        client = windlass.Client(socket)
-        detached = client.submit_stage([TRANSFER], detach=True)
-        future = client.submit_stage([TRANSFER])
-        client.close()
-        assert future.cancelled() and detached.cancelled()
-        assert daemon.kinds().count(Type.CANCEL) == 1
-
-
-def test_signs_of_life_are_sent_for_what_runs(socket: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("windlass._requests.SIGN_OF_LIFE_S", 0.02)
-    answers = {Type.STAGE: accepting(), Type.CANCEL: cancelled, Type.PROGRESS: silent}
-    with FakeDaemon(socket, answers) as daemon, windlass.Client(socket) as client:
-        client.submit_stage([TRANSFER])
-        stage = next(message for message in daemon.seen if message.header.type == Type.STAGE)
-        eventually(lambda: daemon.kinds().count(Type.PROGRESS) >= 3)
-        assert all(m.header.id == stage.header.id for m in daemon.seen if m.header.type == Type.PROGRESS)
-
-
-def test_a_daemon_that_falls_silent_in_the_middle_is_given_up(socket: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("windlass._requests.SILENCE_S", 0.1)
-    with FakeDaemon(socket, {Type.STAGE: accepting(), Type.PROGRESS: silent}), windlass.Client(socket) as client:
-        future = client.submit_stage([TRANSFER])
-        with pytest.raises(windlass.Unavailable):
-            future.result(5)
-
-
-# ---- The async twin --------------------------------------------------------------------------------------------------
-
-
-def test_the_async_client_does_the_same(socket: str):
-    async def main() -> None:
-        async with windlass.aio.Client(socket) as client:
-            assert same(await client.match(TASKS, OFFERS), legacy.match(TASKS, OFFERS), TASKS)
-            assert await client.match_tasks_to_offers(TASKS, OFFERS) == legacy.match_tasks_to_offers(TASKS, OFFERS)
-            assert (await client.load()).sequence == 7
-            told: list[tuple] = []
-            loop_thread = threading.get_ident()
-
-            def tell(*counts: object) -> None:
-                assert threading.get_ident() == loop_thread
-                told.append(counts)
-
-            assert (await client.stage([TRANSFER], progress=tell)).ok
-            assert told[-1] == (10, 10, 1, 1)
-            assert (await (await client.submit_stage([TRANSFER]))).ok
-            with pytest.raises(ZeroDivisionError):
-                await client.stage([TRANSFER], progress=lambda *_: 1 // 0)
-            with pytest.raises(windlass.Unimplemented):
-                await client.open("/x")
-
-    with FakeDaemon(socket, {Type.STAGE: accepting(done), Type.CANCEL: cancelled}):
-        asyncio.run(main())
-
-
-@pytest.mark.parametrize("how", ["stage", "submit_stage"])
-def test_cancelling_a_task_cancels_the_transfer(socket: str, how: str):
-    async def main(daemon: FakeDaemon) -> None:
-        async with windlass.aio.Client(socket) as client:
-
-            async def work() -> None:
-                if how == "stage":
-                    await client.stage([TRANSFER])
-                else:
-                    await (await client.submit_stage([TRANSFER]))
-
-            task = asyncio.create_task(work())
-            while Type.STAGE not in daemon.kinds():
-                await asyncio.sleep(0.005)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert Type.CANCEL in daemon.kinds()
-
-    with FakeDaemon(socket, {Type.STAGE: accepting(), Type.CANCEL: cancelled}) as daemon:
-        asyncio.run(main(daemon))
-
-
-def test_cancelling_a_match_takes_it_back(socket: str):
-    async def main(daemon: FakeDaemon) -> None:
-        async with windlass.aio.Client(socket) as client:
-            task = asyncio.create_task(client.match(TASKS, OFFERS))
-            while Type.MATCH not in daemon.kinds():
-                await asyncio.sleep(0.005)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            while Type.CANCEL not in daemon.kinds():
-                await asyncio.sleep(0.005)
-
-    with FakeDaemon(socket, {Type.MATCH: silent}) as daemon:
-        asyncio.run(main(daemon))
