@@ -95,7 +95,8 @@ def generated(count: int, folder: Path, seed: int = 3) -> tuple[Path, Path]:
 
 def write_node_offers(records: list[Record], nodes: list[str], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
     """Deals the offers out to the nodes, one `offers.file` each; answers those and {offer as reported: user's name}."""
-    files, names = {}, {}
+    files: dict[str, Path] = {}
+    names: dict[str, str] = {}
     for number, node in enumerate(nodes):
         mine = records[number :: len(nodes)]
         offers = [{"name": f"{node}/{k}", "resources": offer["resources"]} for k, offer in enumerate(mine)]

@@ -73,3 +73,13 @@ def test_links_between_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_every_invariant_names_checks_that_exist() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    invariants = re.findall(r"^Invariant: .*?(?=\n\n)", text, re.S | re.M)
+    assert invariants
+    for invariant in invariants:
+        named = [name for name in re.findall(r"`([\w./]+)`", invariant) if "/" in name]
+        assert named, invariant
+        assert [name for name in named if not (ROOT / name).exists()] == [], invariant
