@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ class Stager:
     engines: frozenset[str]
     rooted: bool = False  # what lies outside of `roots` is refused
     symlinks: str = "keep"  # what trees do where nothing is said
-    more: dict[str, Any] = field(default_factory=dict)
+    roots: Callable[[list[Any]], Stager] | None = None  # the same way with these roots
 
     def one(self, source: Any, target: Any, **fields: Any) -> windlass.TransferReport:
         """Stages one transfer that must be done."""
@@ -53,17 +55,33 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[windlass.LocalNod
 @pytest.fixture(params=WAYS)
 def stager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stager]:
     way = request.param
+    if way == "daemon":
+        with ExitStack() as open_nodes:
+            client = open_nodes.enter_context(request.getfixturevalue("node").client())
+
+            def own_node(roots: list[Any]) -> Stager:
+                settings = {"stage.roots": [os.fspath(root) for root in roots]}
+                own = open_nodes.enter_context(windlass.LocalNode(config=settings))
+                return by_daemon(open_nodes.enter_context(own.client()))
+
+            yield replace(by_daemon(client), roots=own_node)
+        return
     if way == "legacy":
-        yield Stager(way, windlass.legacy.stage, frozenset({"legacy"}))
-    elif way == "daemon":
-        with request.getfixturevalue("node").client() as client:
-            engines = frozenset({"uring", "threads", "reflink"})
-            yield Stager(way, client.stage, engines, rooted=True, symlinks="refuse", more={"client": client})
-    else:
-        monkeypatch.setenv(ENGINE_VARIABLE, way)
-        if way == "uring" and engine_in_process() != "uring":
-            pytest.skip("io_uring is denied here")
-        yield Stager(way, windlass.stage, frozenset({way, "reflink"}))
+        yield in_process(way, windlass.legacy.stage, frozenset({"legacy"}))
+        return
+    monkeypatch.setenv(ENGINE_VARIABLE, way)
+    if way == "uring" and engine_in_process() != "uring":
+        pytest.skip("io_uring is denied here")
+    yield in_process(way, windlass.stage, frozenset({way, "reflink"}))
+
+
+def by_daemon(client: windlass.Client) -> Stager:
+    return Stager("daemon", client.stage, frozenset({"uring", "threads", "reflink"}), rooted=True, symlinks="refuse")
+
+
+def in_process(way: str, stage: Callable[..., windlass.StageReport], engines: frozenset[str]) -> Stager:
+    plain = Stager(way, stage, engines)
+    return replace(plain, roots=lambda roots: replace(plain, stage=partial(stage, roots=roots), rooted=True))
 
 
 @pytest.fixture
