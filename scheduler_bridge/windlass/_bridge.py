@@ -19,6 +19,7 @@ from ._stage import StageFuture, StageReport, StageRequest, Transfer
 from ._stage_progress import ProgressArgument
 from ._stage_remote import Accepted, RemoteStage
 from ._stage_run import run_stage
+from ._wire import new_id
 
 
 class Bridge:
@@ -106,8 +107,9 @@ class Bridge:
 
     def begin_stage(self, node: str, request: StageRequest, detach: bool = False) -> RemoteStage:
         """Hands a STAGE over without waiting for anything."""
+        request_id = new_id()
         remote = RemoteStage(request.transfers, lambda: self._thread.cancel(request_id))
-        request_id = self._thread.submit_stage(node, request.body(detach=detach), remote, detach)
+        self._thread.submit_stage(request_id, node, request.body(detach=detach), remote, detach)
         return remote
 
     def submit_and_wait(self, node: str, request: StageRequest) -> Accepted:

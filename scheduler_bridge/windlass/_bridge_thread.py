@@ -6,7 +6,6 @@ judged dead, what has arrived is read.
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from typing import Any
@@ -46,12 +45,12 @@ class BridgeThread:
         self.loop = Loop("windlass-bridge", "bridge", self._run)
         self.loop.post(lambda: None)  # starts the thread
 
-    def submit_stage(self, node: str, body: dict[str, Any], remote: RemoteStage, detach: bool) -> bytes:
+    def submit_stage(
+        self, request_id: bytes, node: str, body: dict[str, Any], remote: RemoteStage, detach: bool
+    ) -> None:
         """Sends a STAGE to a node; any thread."""
-        request_id = secrets.token_bytes(_wire.ID_BYTES)
         request = Request(request_id, Type.STAGE, body, (), remote, ACCEPT_S, lasting=True, detach=detach)
         self.loop.post(lambda: self._add(node, request))
-        return request_id
 
     def cancel(self, request_id: bytes) -> None:
         """Sends CANCEL; the request ends as the node says. Any thread."""
@@ -181,7 +180,7 @@ class BridgeThread:
         self._tell()
 
     def _send_cancel(self, request_id: bytes) -> None:
-        cancel = Message(Header(Type.CANCEL, secrets.token_bytes(_wire.ID_BYTES)), {"request": request_id})
+        cancel = Message(Header(Type.CANCEL, _wire.new_id()), {"request": request_id})
         self._send_to(self.core.route_of(request_id), cancel)
 
     def _end(self, request_id: bytes, outcome: WindlassError) -> None:
@@ -204,4 +203,4 @@ class BridgeThread:
 
     def _say_bye(self) -> None:
         for routing in self.core.nodes.routings():
-            self._send_to(routing, Message(Header(Type.BYE, secrets.token_bytes(_wire.ID_BYTES))))
+            self._send_to(routing, Message(Header(Type.BYE, _wire.new_id())))

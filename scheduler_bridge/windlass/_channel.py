@@ -7,7 +7,6 @@ one. A forked child is refused by its pid.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -50,15 +49,14 @@ class Channel:
         timeout: float | None = None,
         lasting: bool = False,
         detach: bool = False,
+        request_id: bytes | None = None,
     ) -> bytes:
-        """Hands a request over and answers its id.
+        """Hands a request over and answers its id, a new one where none is given.
 
         `timeout` (seconds): until the answer; of a `lasting` request (STAGE): until it is accepted, from then on it
         may take as long as it takes while signs of life go back and forth. `detach`: it goes on after close().
         """
-        request = Request(
-            secrets.token_bytes(_wire.ID_BYTES), kind, body, tuple(columns), sink, timeout, lasting, detach
-        )
+        request = Request(request_id or _wire.new_id(), kind, body, tuple(columns), sink, timeout, lasting, detach)
         self.loop.post(lambda: self._add(request))
         return request.id
 
@@ -156,7 +154,7 @@ class Channel:
         silent = self._requests.silent(now)
         for request in silent:
             if link is not None and link.ready:
-                self._send(Type.CANCEL, secrets.token_bytes(_wire.ID_BYTES), {"request": request.id})
+                self._send(Type.CANCEL, _wire.new_id(), {"request": request.id})
             self._requests.end(request.id, request.silence(self.endpoint))
         if silent and not self._requests:
             self._drop_link()  # whoever comes next finds out soon whether the daemon lives
@@ -175,7 +173,7 @@ class Channel:
         assert self._link is not None
         self._link.ready = False
         self._greeting_by = time.monotonic() + GREETING_S
-        self._hello_id = secrets.token_bytes(_wire.ID_BYTES)
+        self._hello_id = _wire.new_id()
         software = f"windlass-python/{__version__}"
         versions = [_wire.VERSION, _wire.VERSION]
         self._send(
@@ -211,7 +209,7 @@ class Channel:
         if link is None:
             return
         if say_bye and link.ready:
-            link.send(_wire.encode(Message(Header(Type.BYE, secrets.token_bytes(_wire.ID_BYTES)))))
+            link.send(_wire.encode(Message(Header(Type.BYE, _wire.new_id()))))
         link.close()
 
     def _unreachable(self) -> str:
@@ -263,7 +261,7 @@ class Channel:
         if request is None:
             return
         if request.sent and self._link is not None:
-            self._send(Type.CANCEL, secrets.token_bytes(_wire.ID_BYTES), {"request": request_id})
+            self._send(Type.CANCEL, _wire.new_id(), {"request": request_id})
         else:
             self._requests.end(request_id, Cancelled("cancelled before it was sent"))
 

@@ -22,7 +22,7 @@ from ._stage_progress import ProgressArgument
 from ._stage_remote import Accepted, RemoteStage
 from ._stage_run import run_stage
 from ._stats import count
-from ._wire import Column, Message, Type
+from ._wire import Column, Message, Type, new_id
 from .legacy import submit_stage as submit_legacy_stage
 
 _log = logging.getLogger("windlass.client")
@@ -142,9 +142,17 @@ class Client:
 
     def begin_stage(self, request: StageRequest, detach: bool = False) -> RemoteStage:
         """Hands a STAGE over without waiting for anything."""
+        request_id = new_id()
         remote = RemoteStage(request.transfers, lambda: self._channel.cancel(request_id))
-        body = request.body(detach=detach)
-        request_id = self._channel.submit(Type.STAGE, body, remote, timeout=self._timeout, lasting=True, detach=detach)
+        self._channel.submit(
+            Type.STAGE,
+            request.body(detach=detach),
+            remote,
+            timeout=self._timeout,
+            lasting=True,
+            detach=detach,
+            request_id=request_id,
+        )
         return remote
 
     def fall_back(self, request: StageRequest, remote: RemoteStage, error: StageError) -> StageFuture:

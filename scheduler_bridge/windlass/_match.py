@@ -125,7 +125,17 @@ def solve(
         cut = _cut()
     inputs = _inputs.read(tasks, offers, cut=cut, **{**DEFAULTS, **options})
     placement = _ask(backend, inputs.problem) if fallback else backend(inputs.problem)
-    return MatchResult(inputs, placement)
+    return MatchResult(inputs, placement, place_here)
+
+
+def place_here(problem: Problem) -> Placement:
+    """In this process, by the library where it can be had; a backend that always answers."""
+    from .legacy.match import place
+
+    try:
+        return _native.place(problem)
+    except CANNOT_ANSWER:
+        return place(problem)
 
 
 def _cut() -> Callable[[npt.NDArray[np.float64], str], npt.NDArray[np.int64]]:

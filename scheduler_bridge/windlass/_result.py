@@ -6,11 +6,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ._explain import Explainer, Explanation
-from ._problem import I32, Placement, Problem
+from ._problem import I32, Backend, Placement, Problem
 from .legacy._scores import one_of
 
 if TYPE_CHECKING:
     from ._inputs import Inputs
+    from ._shortfall import Shortfall
 
 
 class MatchResult:
@@ -20,9 +21,10 @@ class MatchResult:
     has.
     """
 
-    def __init__(self, inputs: Inputs, placement: Placement) -> None:
+    def __init__(self, inputs: Inputs, placement: Placement, checker: Backend) -> None:
         self._inputs = inputs
         self._placement = placement
+        self._checker = checker
         self.warnings: list[str] = inputs.warnings
 
     def __repr__(self) -> str:
@@ -111,3 +113,15 @@ class MatchResult:
         """Why a task was not placed, computed now; None where it was."""
         row = self._row(task)
         return None if self.offer_index[row] >= 0 else self._explainer.explain(row)
+
+    def shortfall(self, catalogue: Any) -> Shortfall:
+        """How many machines of each type to add so that every unplaced task that fits one is placed.
+
+        `catalogue` is offers in any form, each a machine type; `price` is optional. The answer is {type name: count}, its
+        `unplaced` the tasks that these types cannot serve.
+        """
+        from ._shortfall import shortfall
+
+        order = self._placement.order
+        unmatched = order[self.offer_index[order] < 0].tolist()
+        return shortfall(self._inputs, unmatched, catalogue, self._checker)

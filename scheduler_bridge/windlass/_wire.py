@@ -7,6 +7,7 @@ nothing. Columns are views into the frames that came in, never copies. No socket
 from __future__ import annotations
 
 import enum
+import secrets
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -75,6 +76,11 @@ class Message:
     header: Header
     body: dict[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+
+
+def new_id() -> bytes:
+    """An id for a request."""
+    return secrets.token_bytes(ID_BYTES)
 
 
 def encode(message: Message) -> list[bytes | memoryview]:

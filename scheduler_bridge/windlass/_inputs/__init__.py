@@ -5,7 +5,7 @@ Everything is checked here, before anything is placed; a fault names side, row, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from ._options import Options, read_options
 from ._rows import read_rows
 from ._side import DIMENSIONS_MAX, Side, fault
 
-__all__ = ["Inputs", "Options", "fault", "read", "read_options", "read_side"]
+__all__ = ["Inputs", "Options", "Side", "combine", "fault", "read", "read_options", "read_side"]
 
 FORMS = (
     "a sequence of mappings or objects, {name: mapping}, a mapping of columns, a numpy structured array, "
@@ -36,9 +36,21 @@ class Inputs:
     """A call as asked; `warnings` are sentences."""
 
     problem: Problem
-    task_names: list[Any]
-    offer_names: list[Any]
+    tasks: Side
+    offers: Side
+    options: Options
+    cut: Cut
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def task_names(self) -> Sequence[Any]:
+        """By row."""
+        return self.tasks.names
+
+    @property
+    def offer_names(self) -> Sequence[Any]:
+        """By row."""
+        return self.offers.names
 
 
 def read(tasks: Any, offers: Any, *, cut: Cut, **options: Any) -> Inputs:
@@ -47,6 +59,16 @@ def read(tasks: Any, offers: Any, *, cut: Cut, **options: Any) -> Inputs:
     task_side = read_side("tasks", tasks, checked.dimensions)
     offer_side = read_side("offers", offers, checked.dimensions)
     return _problem_of(task_side, offer_side, checked, cut)
+
+
+def combine(
+    inputs: Inputs, task_rows: list[dict[str, Any]], offer_rows: list[dict[str, Any]], offer_names: Sequence[Any]
+) -> Inputs:
+    """A call with the options of another; rows are records (`Side.records`), offers under the names given."""
+    dimensions = inputs.options.dimensions
+    tasks = read_rows("tasks", task_rows, dimensions)
+    offers = read_rows("offers", [{**row, "name": None} for row in offer_rows], dimensions, names=list(offer_names))
+    return _problem_of(tasks, offers, inputs.options, inputs.cut)
 
 
 def read_side(side: str, given: Any, dimensions: list[str] | None) -> Side:
@@ -108,7 +130,7 @@ def _problem_of(tasks: Side, offers: Side, options: Options, cut: Cut) -> Inputs
     if encoder.constraints:
         encoder.constraints["keys"] = list(encoder.keys.all)
         problem.constraints, problem.columns = encoder.constraints, encoder.columns
-    return Inputs(problem, list(tasks.names), list(offers.names), _warnings(problem))
+    return Inputs(problem, tasks, offers, options, cut, _warnings(problem))
 
 
 def _dimensions(

@@ -71,13 +71,31 @@ class Side:
         column = self.fields.get(field_name)
         if column is None:
             return None
-        values = column.values.tolist() if isinstance(column.values, np.ndarray) else column.values
-        if column.absent is not None and column.absent.any():
-            values = [None if gone else value for value, gone in zip(values, column.absent, strict=True)]
-        elif not column.none_ok and None in map(_none_or_zero, values):
+        values = _values(column)
+        if column.absent is None and not column.none_ok and None in map(_none_or_zero, values):
             row = next(i for i, value in enumerate(values) if value is None)
             raise self.fault(row, field_name, None, "a value for each row of a column")
         return None if all(value is None for value in values) else values
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as mappings with `name`, `resources` and the other fields that they have."""
+        rows: list[dict[str, Any]] = [{"name": name, "resources": {}} for name in self.names]
+        for name, column in self.dims.items():
+            for row, value in zip(rows, _values(column), strict=True):
+                if value is not None:
+                    row["resources"][name] = value
+        for name, column in self.fields.items():
+            for row, value in zip(rows, _values(column), strict=True):
+                if value is not None and name != "name":
+                    row[name] = value
+        return rows
+
+
+def _values(column: Column) -> list[Any]:
+    values = column.values.tolist() if isinstance(column.values, np.ndarray) else column.values
+    if column.absent is None:
+        return list(values)
+    return [None if gone else value for value, gone in zip(values, column.absent, strict=True)]
 
 
 def _none_or_zero(value: Any) -> int | None:
