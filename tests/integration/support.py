@@ -9,9 +9,22 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import msgpack
 import windlass
+import zmq
+from windlass import _wire
+from windlass._wire import Header, Message, Type
 
 T = TypeVar("T")
+ID = bytes(range(16))
+BODIES: list[dict[str, Any]] = [
+    {"columns": [["i8", 1]], "tasks": 1, "offers": 1, "dimensions": 1, "task_amounts": [0], "offer_amounts": [0]},
+    {"transfers": [{"source": b"/a", "target": b"/b"}], "detach": False},
+    {"request": ID},
+    {"role": "client", "versions": [1, 1]},
+    {"role": "node", "versions": [1, 1], "name": "x", "incarnation": "0" * 16, "labels": {}},
+    {"load": {"sequence": 1, "draining": True}, "offers": [{"name": "x"}, 7]},
+]
 
 
 def eventually(look: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
@@ -66,3 +79,50 @@ def held() -> tuple[int, int]:
 def own_threads() -> list[str]:
     """Names of threads that are ours."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("windlass")]
+
+
+class Raw:
+    """A DEALER that sends what it likes."""
+
+    def __init__(self, address: str) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.linger = 200
+        self._socket.connect(address)
+
+    def __enter__(self) -> Raw:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self._context.term()
+
+    def send(self, *frames: bytes) -> None:
+        self._socket.send_multipart(frames)
+
+    def ask(self, kind: int, body: dict, request_id: bytes = ID) -> Message | None:
+        self.send(*_wire.encode(Message(Header(kind, request_id), body)))
+        return self.answer()
+
+    def answer(self, timeout: float = 2.0) -> Message | None:
+        if not self._socket.poll(int(timeout * 1000)):
+            return None
+        return _wire.decode(self._socket.recv_multipart())
+
+    def hello(self) -> Message | None:
+        return self.ask(Type.HELLO, {"role": "client", "versions": [1, 1], "features": [], "software": "x", "pid": 1})
+
+
+def random_frames(chance: random.Random) -> list[bytes]:
+    """A message with something wrong, as a rule."""
+    kind = chance.choice([1, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 200])
+    frames = [
+        bytearray(msgpack.packb({"v": 1, "t": kind, "id": chance.randbytes(16), "dl": chance.randrange(2**40)})),
+        bytearray(msgpack.packb(chance.choice(BODIES))),
+        *(bytearray(chance.randbytes(chance.randrange(17))) for _ in range(chance.randrange(3))),
+    ]
+    for _ in range(chance.randrange(4)):
+        frame = chance.choice(frames)
+        if frame:
+            frame[chance.randrange(len(frame))] = chance.randrange(256)
+    return [bytes(frame) for frame in frames[: chance.randrange(1, len(frames) + 1)]]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import random
 import signal
 import time
 from collections.abc import Callable
 
 import pytest
 import windlass
-from support import eventually, own_threads
+from support import ID, Raw, eventually, own_threads, random_frames
 from windlass._channel import Channel
 from windlass._reply import Reply
 from windlass._wire import Type
@@ -135,6 +137,23 @@ def test_observers_are_told_the_nodes(nodes: Make, bridge: windlass.Bridge):
         channel.close()
 
 
+def test_hostile_messages_harm_no_bridge(nodes: Make, bridge: windlass.Bridge):
+    start(nodes, bridge)
+    eventually(lambda: bridge.offers())
+    seed = int(os.environ.get("WINDLASS_SEED", random.randrange(2**32)))
+    print(f"WINDLASS_SEED={seed}")
+    chance = random.Random(seed)
+    with Raw(bridge.address) as raw:
+        refusal = raw.ask(Type.NODES, {})
+        assert refusal is not None and refusal.body["message"] == "say HELLO first"
+        for _ in range(3000):
+            raw.send(*random_frames(chance))
+        assert eventually(lambda: raw.ask(Type.CANCEL, {"request": ID}, b"last" * 4), what="the bridge answers")
+    assert alive(bridge) and [offer["name"] for offer in bridge.offers()] == ["n"]
+    first = bridge.nodes()["n"].load.sequence
+    eventually(lambda: bridge.nodes()["n"].load.sequence > first, what="the node goes on reporting")
+
+
 def test_a_busy_scheduler_holds_nobody_for_dead(nodes: Make, bridge: windlass.Bridge):
     start(nodes, bridge)
     eventually(lambda: alive(bridge))
@@ -178,6 +197,19 @@ def test_a_taken_address_is_said_and_nothing_is_left(bridge: windlass.Bridge):
     with pytest.raises(windlass.Unavailable, match="in use"):
         windlass.Bridge(bridge.address)
     assert own_threads() == threads
+
+
+@pytest.mark.usefixtures("nothing_is_left")
+def test_a_hundred_bridges_leave_nothing():
+    for turn in range(100):
+        bridge = windlass.Bridge("tcp://127.0.0.1:0")
+        assert bridge.nodes() == {}
+        if turn % 2:
+            bridge.close()
+            with pytest.raises(windlass.FailedPrecondition):
+                bridge.submit_stage("n", [windlass.Transfer("/a", "/b")])
+        del bridge
+    gc.collect()
 
 
 def test_what_is_not_served_is_refused_by_name(bridge: windlass.Bridge):

@@ -17,17 +17,14 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-import msgpack
 import pytest
 import windlass
-import zmq
-from support import eventually, fallbacks, problem
+from support import ID, Raw, eventually, fallbacks, problem, random_frames
 from windlass import _wire
 from windlass._local_node import find_windlassd
 from windlass._wire import Header, Message, Type
 
 Make = Callable[..., windlass.LocalNode]
-ID = bytes(range(16))
 
 
 def page(node: windlass.LocalNode, path: str) -> tuple[int, str]:
@@ -143,38 +140,6 @@ def test_readyz_says_503_while_draining_and_livez_200(nodes: Make, tmp_path: Pat
 # ---- Hostile bytes ---------------------------------------------------------------------------------------------------
 
 
-class Raw:
-    """A DEALER that sends what it likes."""
-
-    def __init__(self, address: str) -> None:
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.linger = 200
-        self._socket.connect(address)
-
-    def __enter__(self) -> Raw:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-        self._context.term()
-
-    def send(self, *frames: bytes) -> None:
-        self._socket.send_multipart(frames)
-
-    def ask(self, kind: int, body: dict, request_id: bytes = ID) -> Message | None:
-        self.send(*_wire.encode(Message(Header(kind, request_id), body)))
-        return self.answer()
-
-    def answer(self, timeout: float = 2.0) -> Message | None:
-        if not self._socket.poll(int(timeout * 1000)):
-            return None
-        return _wire.decode(self._socket.recv_multipart())
-
-    def hello(self) -> Message | None:
-        return self.ask(Type.HELLO, {"role": "client", "versions": [1, 1], "features": [], "software": "x", "pid": 1})
-
-
 @pytest.fixture(params=["ipc", "tcp"])
 def raw(request: pytest.FixtureRequest, node: windlass.LocalNode) -> Raw:
     with Raw(node.address if request.param == "ipc" else node.tcp_address) as made:
@@ -235,24 +200,8 @@ def test_random_messages_harm_nobody(node: windlass.LocalNode, raw: Raw):
     print(f"WINDLASS_SEED={seed}")
     chance = random.Random(seed)
     raw.hello()
-    bodies = [
-        {"columns": [["i8", 1]], "tasks": 1, "offers": 1, "dimensions": 1, "task_amounts": [0], "offer_amounts": [0]},
-        {"transfers": [{"source": b"/a", "target": b"/b"}], "detach": False},
-        {"request": ID},
-        {"role": "client", "versions": [1, 1]},
-    ]
     for _ in range(2000):
-        kind = chance.choice([1, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 200])
-        frames = [
-            bytearray(msgpack.packb({"v": 1, "t": kind, "id": chance.randbytes(16), "dl": chance.randrange(2**40)})),
-            bytearray(msgpack.packb(chance.choice(bodies))),
-            *(bytearray(chance.randbytes(chance.randrange(17))) for _ in range(chance.randrange(3))),
-        ]
-        for _ in range(chance.randrange(4)):
-            frame = chance.choice(frames)
-            if frame:
-                frame[chance.randrange(len(frame))] = chance.randrange(256)
-        raw.send(*map(bytes, frames[: chance.randrange(1, len(frames) + 1)]))
+        raw.send(*random_frames(chance))
     assert serves(node)
 
 
