@@ -140,7 +140,8 @@ class Supervisor:
                 with self._guard:
                     if name not in self._held and daemon.pid is None:
                         self.restarts.append((name, time.time()))
-                        daemon.start()
+                        with contextlib.suppress(windlass.Unavailable):  # it is tried again at the next look
+                            daemon.start()
 
     def close(self) -> None:
         self._stop.set()

@@ -102,27 +102,33 @@ def stage(bridge: windlass.Bridge, wanted: list[Payload], cycle: Cycle, progress
     left = wanted
     while left:
         before = total - size_of(left)
-        running = _submit_all(bridge, left, cycle.events)
+        by_node = {node: [item for item in left if item.node == node] for node in sorted({item.node for item in left})}
+        running = {node: _submit(bridge, node, items, cycle) for node, items in by_node.items()}
         while not all(future.wait(0.02) for future in running.values()):
             progress(before + sum(future.progress().bytes for future in running.values()), total)
-        again: list[Payload] = []
-        for node, future in running.items():
-            again += _ended(future, [item for item in left if item.node == node], cycle)
-        cycle.staged_again += len(again)
-        left = again
+        left = [item for node, items in by_node.items() for item in _ended(running[node], items, cycle)]
+        cycle.staged_again += len(left)
 
 
-def _submit_all(bridge: windlass.Bridge, items: list[Payload], events: list[Event]) -> dict[str, windlass.StageFuture]:
-    running = {}
-    for node in sorted({item.node for item in items}):
-        wait_for(f"{node} to be alive", lambda node=node: is_alive(bridge, node))
-        transfers = [windlass.Transfer(item.source, item.target) for item in items if item.node == node]
-        begin = time.time()
-        running[node] = bridge.submit_stage(node, transfers)
-        running[node].add_done_callback(
-            lambda _, node=node, begin=begin: events.append(Event(node, "prepare payloads", begin, time.time()))
-        )
-    return running
+def _submit(bridge: windlass.Bridge, node: str, items: list[Payload], cycle: Cycle) -> windlass.StageFuture:
+    """Waits for the node to be there; a node that goes away while it is asked is asked again."""
+    transfers = [windlass.Transfer(item.source, item.target) for item in items]
+    begin = time.time()
+
+    def accepted() -> windlass.StageFuture | None:
+        try:
+            return bridge.submit_stage(node, transfers) if is_alive(bridge, node) else None
+        except windlass.StageError as error:
+            if error.code != windlass.Code.UNAVAILABLE:
+                raise
+            return None
+
+    def ended(_: Any) -> None:
+        cycle.events.append(Event(node, "prepare payloads", begin, time.time()))
+
+    future: windlass.StageFuture = wait_for(f"{node} to take {len(items)} files", accepted)
+    future.add_done_callback(ended)
+    return future
 
 
 def is_alive(bridge: windlass.Bridge, node: str) -> bool:

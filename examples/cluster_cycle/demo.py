@@ -106,6 +106,9 @@ class Demo:
                 kill.progress(done, total)
 
         run.timed("prepare payloads", lambda: cycle.stage(self.bridge, self.wanted, run, progress))
+        self.checks.update(unavailable=run.unavailable, staged_again=run.staged_again, torn_files=run.torn)
+        if run.torn:
+            raise Broken(f"{run.torn} files are neither absent nor whole")
         if kill is not None:
             self._check_kill(kill)
         for name, seconds in run.seconds.items():
@@ -144,15 +147,12 @@ class Demo:
     def _check_kill(self, kill: NodeKill) -> None:
         run = self.cycle
         self.checks["node_killed"] = kill.node
-        self.checks["unavailable"] = run.unavailable
-        self.checks["torn_files"] = run.torn
-        self.checks["staged_again"] = run.staged_again
         self.checks["back_after_s"] = kill.back_after_s
         self.say.line(
             f"{kill.node} was killed while it staged: {run.staged_again} files staged again, {run.torn} torn, "
             f"back {kill.back_after_s or 0:.2f} s after its new start"
         )
-        if run.torn or not run.unavailable or kill.back_after_s is None:
+        if not run.unavailable or kill.back_after_s is None:
             raise Broken(f"after the kill: {self.checks}")
 
     def run_tasks(self) -> None:
@@ -228,6 +228,7 @@ class Demo:
             raise Broken("the matching differs from windlass.legacy")
 
     def answer(self, steps: list[dict[str, Any]]) -> dict[str, Any]:
+        self.checks["daemon_restarts"] = len(self.supervisor.restarts)
         zero = min(event.begin for event in self.cycle.events)
         timeline = [
             {**asdict(event), "begin": event.begin - zero, "end": event.end - zero} for event in self.cycle.events

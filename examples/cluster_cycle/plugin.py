@@ -32,6 +32,18 @@ def read_staged(path: str, result: str, home: str) -> dict[str, Any]:
     content = Path(path).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     Path(result).write_text(digest)
-    client = get_worker().plugins["windlass"].client
-    client.stage([windlass.Transfer(result, home, kind="result", durability="none")])
+    bring_home(get_worker().plugins["windlass"].client, result, home)
     return {"digest": digest, "bytes": len(content), "worker": get_worker().name, "begin": begin, "end": time.time()}
+
+
+def bring_home(client: windlass.Client, result: str, home: str) -> None:
+    """Nobody restarts a transfer unasked: a daemon that went away is asked again, for as long as a minute."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            client.stage([windlass.Transfer(result, home, kind="result", durability="none")])
+            return
+        except windlass.StageError as error:
+            if error.code != windlass.Code.UNAVAILABLE or time.monotonic() > end:
+                raise
+        time.sleep(0.05)

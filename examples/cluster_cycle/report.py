@@ -54,4 +54,8 @@ def summary(answer: dict[str, Any]) -> str:
     ]
     if "float_loop_agrees" in checks:
         lines.append(f"today's loop works in floats and gives {checks['float_loop_agrees']:.2%} of the same placements")
+    if checks["match_fallbacks"]:
+        lines.append(f"matching fell back to windlass.legacy {checks['match_fallbacks']} times, with the same answer")
+    if checks["staged_again"]:
+        lines.append(f"{checks['staged_again']} files were staged again after a daemon had died; no file was torn")
     return "\n".join(lines)

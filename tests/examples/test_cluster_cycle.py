@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,8 +35,8 @@ def demo(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of the running processes that name the folder."""
+def processes(folder: Path) -> list[tuple[int, str]]:
+    """Running processes whose command line names the folder."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -42,8 +44,12 @@ def processes_of(folder: Path) -> list[str]:
         except OSError:
             continue
         if str(folder) in line:
-            found.append(line)
+            found.append((int(entry.parent.name), line))
     return found
+
+
+def processes_of(folder: Path) -> list[str]:
+    return [line for _, line in processes(folder)]
 
 
 def figures(folder: Path) -> dict[str, Any]:
@@ -82,6 +88,32 @@ def test_a_kill_of_a_nodes_daemon_tears_no_file_and_is_made_good(tmp_path: Path)
     assert checks["torn_files"] == 0
     assert checks["back_after_s"] < 3
     assert checks["tasks_run"] == figures(tmp_path)["files"]
+
+
+def test_daemons_that_somebody_else_kills_are_made_good(tmp_path: Path) -> None:
+    """Whatever dies at whatever moment: the demo ends well, and nothing is torn."""
+    stop = threading.Event()
+    killed = []
+
+    def kill_now_and_then() -> None:
+        while not stop.wait(1.0) and len(killed) < 6:
+            pids = [pid for pid, line in processes(tmp_path / "tmp") if "windlassd --config" in line]
+            if pids:
+                killed.append(pids[len(killed) % len(pids)])
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(killed[-1], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_now_and_then)
+    killer.start()
+    try:
+        done = demo(tmp_path, "--small")
+    finally:
+        stop.set()
+        killer.join()
+    assert killed
+    assert done.returncode == 0, done.stderr + done.stdout
+    checks = figures(tmp_path)["checks"]
+    assert checks["torn_files"] == 0 and checks["equals_legacy"] and checks["tasks_run"] > 0
 
 
 def test_a_users_own_files(tmp_path: Path) -> None:
