@@ -10,6 +10,7 @@
 namespace windlass::worker {
 namespace {
 
+constexpr std::uint64_t kBufferBytesMin = 4096;
 constexpr std::size_t kSocketBytesMax = 100;  // the kernel takes 107, and files beside it want longer names
 
 std::string host_name() {
@@ -59,6 +60,13 @@ class Check {
       broken("local.socket", fmt::format("{} is {} bytes long, {} are allowed; choose a shorter folder", socket,
                                          socket.size(), kSocketBytesMax));
     }
+  }
+  void buffers() {
+    const StageConfig& stage = loaded_.config.stage;
+    if (stage.bytes_in_flight_max / stage.threads >= kBufferBytesMin) return;
+    broken("stage.bytes_in_flight_max",
+           fmt::format("{} bytes are not 4KiB for each of stage.threads, {}; raise it or take fewer threads",
+                       stage.bytes_in_flight_max, stage.threads));
   }
   void loopback(const std::string& name, const std::string& address) {
     const auto parts = parse_host_port(address);
@@ -110,6 +118,7 @@ void check_relations(const LoadedConfig& loaded, std::vector<std::string>& error
   Check check(loaded, errors);
   check.times();
   check.socket();
+  check.buffers();
   if (config.bridge.address.starts_with("tcp://")) check.loopback("bridge.address", config.bridge.address.substr(6));
   check.loopback("local.listen", config.local.listen);
   check.outside_roots("state.path", config.state.path);

@@ -160,8 +160,8 @@ TEST_F(ConfigTest, WrongValuesSayWhatIsAllowed) {
       {"stage: {roots: [a]}", "\"a\" is not allowed; write a list of absolute paths"},
       {"stage: {roots: [/a/../b]}", "without \\\"..\\\""},
       {"stage: {roots: [[/a]]}", "plain values only"},
-      {"stage: {bytes_in_flight_max: 64mib}", "write a size (64MiB, 1GB, or bytes), from 4MiB"},
-      {"stage: {bytes_in_flight_max: 1MiB}", "from 4MiB"},
+      {"stage: {bytes_in_flight_max: 64mib}", "write a size (64MiB, 1GB, or bytes), from 64KiB"},
+      {"stage: {bytes_in_flight_max: 1KiB}", "from 64KiB"},
       {"stage: {bytes_in_flight_max: nan}", "a size"},
       {"bridge: {beat: 1y}", "write a time"},
       {"bridge: {beat: 2h}", "from 10ms to 1m"},
@@ -214,6 +214,13 @@ TEST_F(ConfigTest, TimesMustFollowEachOther) {
             std::string::npos)
       << all;
   EXPECT_NE(all.find("--bridge.dead_after: bridge.dead_after: 500 ms is not more than"), std::string::npos) << all;
+}
+
+TEST_F(ConfigTest, EachThreadNeedsABuffer) {
+  sources_.flags = {"--stage.threads=64", "--stage.bytes_in_flight_max=256KiB"};
+  EXPECT_EQ(errors(), "");
+  sources_.flags[1] = "--stage.bytes_in_flight_max=255KiB";
+  EXPECT_NE(errors().find("not 4KiB for each of stage.threads, 64"), std::string::npos) << errors();
 }
 
 TEST_F(ConfigTest, ASocketPathThatIsTooLongIsRefused) {

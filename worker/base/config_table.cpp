@@ -11,7 +11,7 @@ namespace {
 
 using Type = SettingType;
 
-constexpr double kMiB = 1048576;
+constexpr double kKiB = 1024;
 constexpr double kSecond = 1000;
 constexpr double kHour = 3600 * kSecond;
 constexpr double kExact = 9007199254740992;  // 2^53: beyond it JSON readers round
@@ -57,7 +57,7 @@ constexpr Setting kSettings[] = {
     {WINDLASS_SETTING(stage.threads), .type = Type::count, .help = "Threads that read and write files.", .least = 1,
      .most = 64},
     {WINDLASS_SETTING(stage.bytes_in_flight_max), .type = Type::size,
-     .help = "Memory that all transfers together may hold.", .least = 4 * kMiB, .most = kExact},
+     .help = "Memory that all transfers together may hold.", .least = 64 * kKiB, .most = kExact},
     {WINDLASS_SETTING(stage.bandwidth_max), .type = Type::rate,
      .help = "Limit for all transfers together, copies inside the kernel counted too. 0: none.", .most = kExact},
     {WINDLASS_SETTING(stage.free_min), .type = Type::size,
@@ -72,7 +72,7 @@ constexpr Setting kSettings[] = {
     {WINDLASS_SETTING(stage.retries), .type = Type::count,
      .help = "How often a transfer is tried again after a failure that may pass.", .most = 100},
     {WINDLASS_SETTING(stage.resume_keep), .type = Type::time,
-     .help = "How long parts of interrupted transfers are kept to go on from. Needs state.path.",
+     .help = "How long parts of interrupted transfers are kept to go on from. Needs state.path.", .least = kSecond,
      .most = 365 * 24 * kHour},
     {WINDLASS_SETTING(stage.decompress_ratio_max), .type = Type::number,
      .help = "How many times larger than its source a decompressed file may get. Read and checked; decompression is "
