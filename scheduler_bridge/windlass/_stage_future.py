@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from ._errors import StageError
@@ -17,7 +17,8 @@ class StageFuture(concurrent.futures.Future[StageReport]):
     """Done only with the daemon's answer, also after `cancel()`.
 
     `result()` answers the StageReport, raises StageError (the report in it) where a transfer is not done, and
-    CancelledError where the call was cancelled; `report` stays in every case. Any thread may use it.
+    CancelledError where the call was cancelled; `report` stays in every case. Any thread may use it. In a coroutine
+    it may be awaited; cancelling whoever awaits it cancels the call.
 
     The library that makes one calls `accepted`, `advance` and then exactly one of `end` and `fail`, all from its own
     thread.
@@ -67,6 +68,25 @@ class StageFuture(concurrent.futures.Future[StageReport]):
         if self.report is None:
             return self.result()
         return self.report
+
+    def __await__(self) -> Generator[Any, None, StageReport]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> StageReport:
+        import asyncio  # costs more than all of this package, and is there already in a coroutine
+
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        self.add_done_callback(lambda _: loop.is_closed() or loop.call_soon_threadsafe(ended.set))
+        try:
+            await ended.wait()
+        except asyncio.CancelledError:
+            self.cancel()
+            await ended.wait()  # only then is it known what was published
+            raise
+        if self.cancelled():
+            raise asyncio.CancelledError
+        return self.result()
 
     def accepted(self) -> None:
         """The daemon has taken the call: rates count from here."""

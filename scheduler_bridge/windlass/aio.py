@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from . import _bridge, _client, _stage
+from . import _bridge, _client
 from ._address import Address
 from ._errors import Cancelled, StageError
 from ._match import match, offers_to_tasks, solve
 from ._records import Record
 from ._reply import Withdrawal
 from ._result import MatchResult
-from ._stage import StageProgress, StageReport, StageRequest, Transfer
+from ._stage import StageFuture, StageReport, StageRequest, Transfer
 from ._stage_progress import ProgressArgument
 from ._stage_remote import Accepted, RemoteStage
 from ._stage_run import run_stage
@@ -28,46 +28,6 @@ THREADS_MAX = 32  # calls that wait at the same time; more wait for their turn
 
 _Side = TypeVar("_Side", _client.Client, _bridge.Bridge)
 _Result = TypeVar("_Result")
-
-
-class StageFuture:
-    """A staging call that runs: `await` it for the StageReport. Cancelling who awaits it cancels the transfers."""
-
-    def __init__(self, future: _stage.StageFuture) -> None:
-        self._future = future
-
-    def __await__(self) -> Generator[Any, None, StageReport]:
-        return self._wait().__await__()
-
-    def cancel(self) -> bool:
-        """Asks the daemon; True unless the call has ended."""
-        return self._future.cancel()
-
-    def cancelled(self) -> bool:
-        return self._future.cancelled()
-
-    def done(self) -> bool:
-        return self._future.done()
-
-    def progress(self) -> StageProgress:
-        """How far it is, at any time."""
-        return self._future.progress()
-
-    @property
-    def report(self) -> StageReport | None:
-        return self._future.report
-
-    async def _wait(self) -> StageReport:
-        ended = _ended(self._future)
-        try:
-            await ended.wait()
-        except asyncio.CancelledError:
-            self._future.cancel()
-            await ended.wait()  # what was published is known only then
-            raise
-        if self._future.cancelled():
-            raise asyncio.CancelledError
-        return self._future.result()
 
 
 class _Twin(Generic[_Side]):
@@ -145,13 +105,13 @@ class Client(_Twin[_client.Client]):
         return await self._stage(self._side.submit_and_wait, transfers, progress, on_error, relative=True)
 
     async def submit_stage(self, transfers: Iterable[Transfer], *, detach: bool = False) -> StageFuture:
-        """As `Client.submit_stage`: answers once the daemon has accepted the call."""
+        """As `Client.submit_stage`: answers once the daemon has accepted the call. Await the future for its report."""
         request = StageRequest(transfers)
         remote = self._side.begin_stage(request, detach)
         try:
-            return StageFuture(await _acceptance(remote))
+            return await _acceptance(remote)
         except StageError as error:
-            return StageFuture(self._side.fall_back(request, remote, error))
+            return self._side.fall_back(request, remote, error)
 
     async def load(self) -> Record:
         """As `Client.load`."""
@@ -222,7 +182,7 @@ class Bridge(_Twin[_bridge.Bridge]):
     async def submit_stage(self, node: str, transfers: Iterable[Transfer], *, detach: bool = False) -> StageFuture:
         """As `Bridge.submit_stage`."""
         request = StageRequest(transfers, relative=False)
-        return StageFuture(await _acceptance(self._side.begin_stage(node, request, detach)))
+        return await _acceptance(self._side.begin_stage(node, request, detach))
 
     def session(self, *args: Any, **options: Any) -> Any:
         """Not served yet."""
@@ -247,25 +207,12 @@ class _Running:
         self._withdrawal.ask()
 
 
-async def _acceptance(remote: RemoteStage) -> _stage.StageFuture:
+async def _acceptance(remote: RemoteStage) -> StageFuture:
     try:
         return await asyncio.wrap_future(remote.accepted)
     except asyncio.CancelledError:
         remote.future.cancel()
         raise
-
-
-def _ended(future: concurrent.futures.Future[Any]) -> asyncio.Event:
-    """An event of this loop that is set when the future is done."""
-    loop = asyncio.get_running_loop()
-    event = asyncio.Event()
-
-    def tell(_: object) -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(event.set)
-
-    future.add_done_callback(tell)
-    return event
 
 
 def _in_loop(progress: Callable[..., Any]) -> Callable[..., Any]:
