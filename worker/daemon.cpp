@@ -64,7 +64,11 @@ Daemon::State::State(DaemonOptions given)
 tl::expected<void, std::string> Daemon::State::open() {
   if (auto opened = open_local(); !opened) return opened;
   std::vector<std::string> roots = config.stage.roots;
-  if (!config.state.path.empty()) std::filesystem::create_directories(config.state.path);
+  if (!config.state.path.empty()) {
+    std::error_code fault;
+    std::filesystem::create_directories(config.state.path, fault);
+    if (fault) return tl::unexpected("state.path " + config.state.path + " cannot be made: " + fault.message());
+  }
   auto staging = Staging::open(config, config.node.name + "-" + process_incarnation);
   if (!staging) return tl::unexpected("staging cannot begin: " + staging.error());
   stager = std::move(*staging);

@@ -27,14 +27,15 @@ inline constexpr std::chrono::milliseconds kProgressPeriod{100};
 inline constexpr std::chrono::seconds kProgressProbe{5};  // said again though nothing changed: finds out who is gone
 inline constexpr std::chrono::seconds kClientGone{30};    // then its transfers are cancelled
 inline constexpr std::chrono::seconds kDrainCancel{6};    // after SIGTERM: what still runs is cancelled
-inline constexpr std::chrono::seconds kDrainMax{9};       // then the process ends all the same
+inline constexpr std::chrono::seconds kDrainMax{8};       // then the process ends all the same
+inline constexpr std::chrono::seconds kCloseMax{1};       // for threads and files to be closed after that
 
 // A MATCH within these is answered by the control thread itself: a hop to another thread would cost more.
 inline constexpr std::size_t kInlineBytesMax = 16 * 1024;
 inline constexpr std::size_t kInlinePairsMax = 4096;  // tasks x offers
 
 static_assert(kDrainCancel < kDrainMax);
-static_assert(kDrainMax < std::chrono::seconds{10}, "SIGTERM ends within 10 s");
+static_assert(kDrainMax + kCloseMax < std::chrono::seconds{10}, "SIGTERM ends within 10 s");
 static_assert(kProgressProbe < kClientGone);
 
 }  // namespace windlass::worker

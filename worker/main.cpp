@@ -4,11 +4,13 @@
 
 #include <csignal>
 #include <cstdio>
+#include <thread>
 #include <variant>
 
 #include "worker/base/command_line.hpp"
 #include "worker/base/log.hpp"
 #include "worker/daemon.hpp"
+#include "worker/limits.hpp"
 
 extern char** environ;
 
@@ -44,7 +46,14 @@ int serve(const Start& start) {
   }
   std::printf("%s\n", (*daemon)->ready_line().c_str());
   std::fflush(stdout);
-  return (*daemon)->run();
+  const int code = (*daemon)->run();
+  // A disk or a mount that hangs may keep a thread for ever; the process ends all the same.
+  std::thread([code] {
+    std::this_thread::sleep_for(kCloseMax);
+    ::_exit(code);
+  }).detach();
+  daemon->reset();
+  return code;
 }
 
 }  // namespace
