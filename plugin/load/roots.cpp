@@ -95,7 +95,8 @@ class Roots::Probe {
   std::thread thread_;
 };
 
-Roots::Roots(const std::vector<std::string>& paths, StatRoot stat, std::chrono::milliseconds wait) : wait_(wait) {
+Roots::Roots(const std::vector<std::string>& paths, const StatRoot& stat, std::chrono::milliseconds wait)
+    : wait_(wait) {
   for (const std::string& path : std::set<std::string>(paths.begin(), paths.end())) {
     probes_.push_back(std::make_unique<Probe>(path, stat));
   }

@@ -19,7 +19,7 @@ int stat_root_statvfs(const std::string& path, RootSpace& space);
 
 class Roots {
  public:
-  Roots(const std::vector<std::string>& paths, StatRoot stat, std::chrono::milliseconds wait);
+  Roots(const std::vector<std::string>& paths, const StatRoot& stat, std::chrono::milliseconds wait);
   // Threads that hang in the kernel cannot be ended: they are left behind and end when the file system answers.
   ~Roots();
   Roots(const Roots&) = delete;
