@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ import windlass
 from windlass import Transfer
 from windlass._native_stage import ENGINE_VARIABLE, engine_in_process
 
-WAYS = ("legacy", "uring", "threads", "daemon")
+WAYS = ("legacy", "uring", "threads", "daemon", "bridge")
 
 
 @dataclass
@@ -52,19 +53,36 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[windlass.LocalNod
         yield node
 
 
+@pytest.fixture(scope="session")
+def bridge_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., windlass.StageReport]]:
+    """`bridge.stage` to the one node of a bridge."""
+    roots = [str(tmp_path_factory.getbasetemp())]
+    with windlass.Bridge("tcp://127.0.0.1:0") as bridge:
+        settings = {"stage.roots": roots, "bridge.address": bridge.address, "node.name": "n1"}
+        with windlass.LocalNode(config=settings):
+            deadline = time.monotonic() + 30
+            while "n1" not in bridge.nodes():
+                assert time.monotonic() < deadline, "the node has not registered"
+                time.sleep(0.01)
+            yield partial(bridge.stage, "n1")
+
+
 @pytest.fixture(params=WAYS)
 def stager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stager]:
     way = request.param
-    if way == "daemon":
+    if way in ("daemon", "bridge"):
         with ExitStack() as open_nodes:
-            client = open_nodes.enter_context(request.getfixturevalue("node").client())
+            if way == "bridge":
+                stage = request.getfixturevalue("bridge_stage")
+            else:
+                stage = open_nodes.enter_context(request.getfixturevalue("node").client()).stage
 
             def own_node(roots: list[Any]) -> Stager:
                 settings = {"stage.roots": [os.fspath(root) for root in roots]}
                 own = open_nodes.enter_context(windlass.LocalNode(config=settings))
-                return by_daemon(open_nodes.enter_context(own.client()))
+                return by_daemon(way, open_nodes.enter_context(own.client()).stage)
 
-            yield replace(by_daemon(client), roots=own_node)
+            yield replace(by_daemon(way, stage), roots=own_node)
         return
     if way == "legacy":
         yield in_process(way, windlass.legacy.stage, frozenset({"legacy"}))
@@ -75,8 +93,8 @@ def stager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     yield in_process(way, windlass.stage, frozenset({way, "reflink"}))
 
 
-def by_daemon(client: windlass.Client) -> Stager:
-    return Stager("daemon", client.stage, frozenset({"uring", "threads", "reflink"}), rooted=True, symlinks="refuse")
+def by_daemon(way: str, stage: Callable[..., windlass.StageReport]) -> Stager:
+    return Stager(way, stage, frozenset({"uring", "threads", "reflink"}), rooted=True, symlinks="refuse")
 
 
 def in_process(way: str, stage: Callable[..., windlass.StageReport], engines: frozenset[str]) -> Stager:

@@ -110,7 +110,7 @@ def test_decompress_is_refused_by_name(stager: Stager, folder: Path) -> None:
 
 def test_cache_and_pin_do_nothing_in_process(stager: Stager, folder: Path) -> None:
     source = written(folder / "s", b"x")
-    if stager.way == "daemon":
+    if stager.rooted:
         with pytest.raises(Unimplemented, match=r"cache|pin"):
             stager.stage([Transfer(source, folder / "t", cache=True, pin=True)])
     else:
