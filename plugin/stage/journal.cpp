@@ -26,7 +26,7 @@ constexpr std::string_view kHeader = "windlass-stage-journal 1\n";
 constexpr std::size_t kFrameBytes = 12;            // length and checksum before each record
 constexpr std::uint32_t kRecordBytesMax = 65'536;
 constexpr std::uint64_t kLogBytesMax = 8U << 20U;  // then it is written anew
-constexpr auto kLockWait = std::chrono::seconds(2);  // for the descriptor of a process that is just dying
+constexpr auto kLockWait = std::chrono::milliseconds(100);  // for a process that is just dying
 
 std::string boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
@@ -138,7 +138,9 @@ std::optional<Record> read_record(std::string_view payload) {
 }  // namespace
 
 Journal::Journal(std::string folder, Wall now, Wall resume_keep)
-    : path_(std::move(folder) + "/stage.journal"), resume_keep_(resume_keep), opened_(now), boot_(boot_id()) {}
+    : folder_(std::move(folder)), resume_keep_(resume_keep), opened_(now), boot_(boot_id()) {}
+
+std::string Journal::log_path(int number) const { return folder_ + "/stage.journal." + std::to_string(number); }
 
 Result<std::unique_ptr<Journal>> Journal::open(const std::string& folder, Wall now, Wall resume_keep) {
   std::error_code error;
@@ -146,65 +148,76 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& folder, Wall n
   if (error) return fail_errno(error.value(), "make the folder of the state", folder);
   if (made) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
   std::unique_ptr<Journal> journal(new Journal(folder, now, resume_keep));
-  if (auto locked = journal->lock(); !locked) return fail(locked.error());
-  journal->read();
+  for (int number = 0; number < kLogsMax; ++number) {
+    Fd held = journal->lock(number, number == 0 ? kLockWait : std::chrono::milliseconds(0));
+    if (!held && errno != EWOULDBLOCK) return fail_errno(errno, "lock the journal in", folder);
+    if (!held) continue;
+    if (!journal->lock_) {
+      journal->lock_ = std::move(held);
+      journal->path_ = journal->log_path(number);
+    }
+    if (std::filesystem::exists(journal->log_path(number), error)) journal->adopt(journal->log_path(number));
+    if (!std::filesystem::exists(journal->log_path(number + 1) + ".lock", error)) break;  // no other was ever there
+  }
+  if (!journal->lock_)
+    return fail(Code::failed_precondition, "the state in " + stage::quoted(folder) + " is in use by too many; give each its own");
+  journal->sort_left();
   journal->rewrite();
   if (!journal->log_) return fail_errno(errno, "write the journal", journal->path_);
   return journal;
 }
 
-Status Journal::lock() {
-  lock_ = Fd(::open((path_ + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!lock_) return fail_errno(errno, "open the lock of", path_);
-  const auto until = std::chrono::steady_clock::now() + kLockWait;
-  while (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (std::chrono::steady_clock::now() > until)
-      return fail(Code::failed_precondition, "the state at " + stage::quoted(path_) + " is in use by another process or stager; give each its own");
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+Fd Journal::lock(int number, std::chrono::milliseconds wait) const {
+  Fd file(::open((log_path(number) + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const auto until = std::chrono::steady_clock::now() + wait;
+  while (file && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() >= until) return {};
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  return {};
+  return file;
 }
 
-void Journal::read() {
-  std::ifstream file(path_, std::ios::binary);
-  if (!file) return;  // the first life
+// Takes over what a log holds; it goes, unless it is to be this one's own and is written anew.
+void Journal::adopt(const std::string& path) {
+  Entries entries;
+  read(path, entries);
+  for (auto& [id, entry] : entries) live_.emplace(next_++, std::move(entry));
+  if (path == path_) return;
+  rewrite();  // first, so that what is adopted is in one of the two at every moment
+  ::unlink(path.c_str());
+}
+
+void Journal::read(const std::string& path, Entries& entries) {
+  std::ifstream file(path, std::ios::binary);
   const std::string whole{std::istreambuf_iterator<char>(file), {}};
   std::string_view rest = whole;
-  if (!rest.starts_with(kHeader)) return put_aside();
+  if (!rest.starts_with(kHeader)) return put_aside(path);
   rest.remove_prefix(kHeader.size());
   while (!rest.empty()) {
     const auto payload = unframed(rest);
-    if (!payload || !apply(*payload)) {
-      put_aside();  // what was read before it holds
-      break;
-    }
+    auto record = payload ? read_record(*payload) : std::nullopt;
+    if (!record) return put_aside(path);  // what was read before it holds
+    if (record->begin != 0)
+      entries[record->begin] = std::move(record->entry);
+    else if (const auto at = entries.find(record->mark); at != entries.end())
+      at->second.written = std::max(at->second.written, record->entry.written);
+    entries.erase(record->end);
   }
+}
+
+void Journal::sort_left() {
   for (const auto& [id, entry] : live_) {
     const bool resumable = entry.written > 0 && entry.boot == boot_ && !boot_.empty() &&
                            entry.begun_s + resume_keep_.count() > opened_.count();
-    if (resumable && left_.emplace(entry.target, id).second) continue;
-    dead_.push_back(id);
+    if (!resumable || !left_.emplace(entry.target, id).second) dead_.push_back(id);
   }
 }
 
-bool Journal::apply(std::string_view payload) {
-  auto record = read_record(payload);
-  if (!record) return false;
-  if (record->begin != 0) {
-    next_ = std::max(next_, record->begin + 1);
-    live_[record->begin] = std::move(record->entry);
-  } else if (const auto at = live_.find(record->mark); at != live_.end()) {
-    at->second.written = std::max(at->second.written, record->entry.written);
-  }
-  live_.erase(record->end);
-  return true;
-}
-
-void Journal::put_aside() {
+void Journal::put_aside(const std::string& path) {
   ++set_aside_;
   for (int number = 1; number < 1000; ++number) {
-    const std::string name = path_ + ".aside-" + std::to_string(number);
-    if (::link(path_.c_str(), name.c_str()) == 0 || errno != EEXIST) return;
+    const std::string name = path + ".aside-" + std::to_string(number);
+    if (::link(path.c_str(), name.c_str()) == 0 || errno != EEXIST) return;
   }
 }
 

@@ -1,5 +1,6 @@
 // What is under way, kept in a file, so that after a crash leftovers are found and large files go on where they were.
 //
+// Stagers that share a folder each have a log of their own there; whoever opens one takes over those of the dead.
 // A log of records, each with its length and checksum: a transfer begins (its target, its temporary, its source's
 // identity), how far it is written, that it ended. It is not synced: after SIGKILL all of it is there, and after a reboot,
 // which the boot's id tells, nothing that was only written is trusted. What cannot be read is set aside and counted.
@@ -29,7 +30,7 @@ constexpr std::uint64_t mark_distance(std::uint64_t bytes) {
 
 struct JournalEntry {
   std::string target;     // as given in the request
-  std::string temporary;  // its name; empty for a tree, where there may be many
+  std::string temporary;  // its name; for a tree, where there are many, what they begin with, which ends in '.'
   std::string wish;       // what must be equal for a resume: source, range
   FileInfo source;        // identity
   std::string boot;
@@ -43,8 +44,9 @@ class Journal {
  public:
   using Wall = std::chrono::seconds;  // since 1970
 
-  // Reads what the folder holds from an earlier life; it is made where it is missing. FAILED_PRECONDITION where another
-  // process has it.
+  // Reads what the folder holds from earlier lives; it is made where it is missing. FAILED_PRECONDITION where
+  // kLogsMax others have it open.
+  static constexpr int kLogsMax = 64;
   static Result<std::unique_ptr<Journal>> open(const std::string& folder, Wall now, Wall resume_keep);
 
   JournalId begin(JournalEntry entry);
@@ -66,15 +68,20 @@ class Journal {
   static std::string wish_of(const Transfer& transfer);
 
  private:
+  using Entries = std::map<JournalId, JournalEntry>;
+
   Journal(std::string folder, Wall now, Wall resume_keep);
-  Status lock();
-  void read();
-  bool apply(std::string_view payload);
-  void put_aside();
+  [[nodiscard]] std::string log_path(int number) const;
+  [[nodiscard]] Fd lock(int number, std::chrono::milliseconds wait) const;
+  void adopt(const std::string& path);
+  void read(const std::string& path, Entries& entries);
+  void sort_left();
+  void put_aside(const std::string& path);
   void append(const std::string& payload);
   void rewrite();
 
-  const std::string path_;
+  const std::string folder_;
+  std::string path_;  // of this one's log
   const Wall resume_keep_;
   const Wall opened_;
   std::string boot_;
@@ -85,7 +92,7 @@ class Journal {
   std::mutex mutex_;
   std::uint64_t bytes_ = 0;  // of the log
   JournalId next_ = 1;
-  std::map<JournalId, JournalEntry> live_;
+  Entries live_;
   std::map<std::string, JournalId> left_;  // of the earlier life, by target
   std::vector<JournalId> dead_;
 };

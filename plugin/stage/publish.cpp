@@ -44,13 +44,9 @@ std::string suitable(std::string_view owner) {
 }  // namespace
 
 TemporaryNames::TemporaryNames(std::string_view owner)
-    : prefix_(std::string(kTemporaryPrefix) + suitable(owner) + "-"), start_(hex(start_number()) + ".") {}
+    : prefix_(std::string(kTemporaryPrefix) + suitable(owner) + "-" + hex(start_number()) + ".") {}
 
-std::string TemporaryNames::next() { return prefix_ + start_ + std::to_string(number_.fetch_add(1)); }
-
-bool TemporaryNames::is_dead_one_of_ours(std::string_view name) const {
-  return name.starts_with(prefix_) && !name.substr(prefix_.size()).starts_with(start_);
-}
+std::string TemporaryNames::next() { return prefix_ + std::to_string(number_.fetch_add(1)); }
 
 Temporary::Temporary(Temporary&& other) noexcept
     : fs_(std::exchange(other.fs_, nullptr)), folder_(other.folder_), name_(std::move(other.name_)), is_folder_(other.is_folder_) {}

@@ -17,12 +17,11 @@ class TemporaryNames {
   // `owner` may be any text; what does not suit a name is escaped.
   explicit TemporaryNames(std::string_view owner);
   std::string next();
-  // Whether the name was made by this owner in an earlier life.
-  [[nodiscard]] bool is_dead_one_of_ours(std::string_view name) const;
+  // What all of them begin with; ends in '.'.
+  [[nodiscard]] const std::string& prefix() const { return prefix_; }
 
  private:
-  std::string prefix_;  // with the owner
-  std::string start_;   // of this life
+  const std::string prefix_;  // with the owner, and a number of this life
   std::atomic<std::uint64_t> number_{0};
 };
 

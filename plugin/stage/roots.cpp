@@ -82,6 +82,13 @@ Error Roots::refusal(int number, const Place& place, std::string_view what) cons
   return errno_error(number, what, place.given);
 }
 
+bool Roots::hold(const Place& place) const {
+  const std::vector<std::string> real = real_parts(place.path());
+  return std::any_of(roots_.begin(), roots_.end(), [&](const Root& root) {
+    return begins_with(place.parts, root.configured) || begins_with(place.parts, root.real) || begins_with(real, root.real);
+  });
+}
+
 Status Roots::allow(const Place& place) const {
   if (auto start = start_of(place); !start) return fail(start.error());
   return {};

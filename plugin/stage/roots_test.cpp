@@ -128,6 +128,17 @@ TEST_F(Sandbox, RefusesWhatIsNoFile) {
   EXPECT_TRUE(folder.leftovers().empty());
 }
 
+TEST_F(Sandbox, KeepsNoStateInARoot) {
+  Options options;
+  options.roots = {folder.at("root")};
+  for (const char* state : {"root", "root/state"}) {
+    options.state_path = folder.at(state);
+    EXPECT_THROW(testing::open_stager("threads", options), std::runtime_error) << state;
+  }
+  options.state_path = folder.at("root2");
+  EXPECT_NO_THROW(testing::open_stager("threads", options));
+}
+
 TEST_F(Sandbox, ServesOddNames) {
   for (const std::string& name : {std::string(255, 'n'), std::string("\xFF\xFE\n"), std::string("..."), std::string("%2e%2e"),
                                   std::string(" "), std::string("-"), std::string("a\\b")}) {

@@ -24,7 +24,7 @@ struct Shared {
   Journal* journal = nullptr;  // where no state is kept
 };
 
-// Removes what an earlier life of this owner left for a transfer. Trees are looked through.
+// Removes what an earlier life left for a transfer: one temporary, or all of that life's beneath a tree.
 void sweep(const Shared& shared, const JournalEntry& entry);
 
 // One accepted transfer while it runs. `bytes_done` and `files_done` only grow.

@@ -204,6 +204,11 @@ void Stager::expire(std::unique_lock<std::mutex>& lock) {
 
 Status Stager::open_journal() {
   if (options_.state_path.empty()) return {};
+  const auto place = parse_place(options_.state_path);
+  if (!place) return fail(place.error());
+  if (roots_.hold(*place))
+    return fail(Code::invalid_argument, "the state's folder " + quoted(options_.state_path) +
+                                            " lies in a root, where transfers could write to it; choose another (state.path)");
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   auto journal = Journal::open(options_.state_path, now, options_.resume_keep);
   if (!journal) return fail(journal.error());

@@ -7,16 +7,13 @@ namespace {
 
 constexpr std::size_t kSweepDepthMax = 1001;  // as deep as trees are staged, and the top
 
-void remove_dead_in(const Shared& shared, int folder, std::vector<Entry>& entries) {
-  for (const Entry& entry : entries) {
-    if (!shared.names.is_dead_one_of_ours(entry.name)) continue;
-    FileInfo info;
-    if (shared.fs.info(folder, entry.name.c_str(), info) != 0) continue;
-    if (info.type == FileType::folder)
-      remove_tree(shared.fs, folder, entry.name);
-    else
-      shared.fs.remove(folder, entry.name.c_str(), false);
-  }
+void remove_temporary(const Shared& shared, int folder, const std::string& name) {
+  FileInfo info;
+  if (shared.fs.info(folder, name.c_str(), info) != 0) return;
+  if (info.type == FileType::folder)
+    remove_tree(shared.fs, folder, name);
+  else
+    shared.fs.remove(folder, name.c_str(), false);
 }
 
 struct Level {
@@ -24,12 +21,13 @@ struct Level {
   std::vector<Entry> entries;
 };
 
-void sweep_tree(const Shared& shared, Fd top) {
+void sweep_tree(const Shared& shared, Fd top, const std::string& prefix) {
   std::vector<Level> stack;
   const auto enter = [&](Fd folder) {
     Level level{std::move(folder), {}};
     if (shared.fs.list(level.folder.get(), level.entries) != 0) return;
-    remove_dead_in(shared, level.folder.get(), level.entries);
+    for (const Entry& entry : level.entries)
+      if (entry.name.starts_with(prefix)) remove_temporary(shared, level.folder.get(), entry.name);
     stack.push_back(std::move(level));
   };
   enter(std::move(top));
@@ -50,22 +48,16 @@ void sweep_tree(const Shared& shared, Fd top) {
 }  // namespace
 
 void sweep(const Shared& shared, const JournalEntry& entry) {
+  // only ever a name of a temporary, whatever the journal says
+  if (!entry.temporary.starts_with(kTemporaryPrefix) || entry.temporary.find('/') != std::string::npos) return;
   const auto place = parse_place(entry.target);
   if (!place || place->parts.empty()) return;
-  const auto spot = shared.roots.open_parent(*place, false);
-  if (spot && !entry.temporary.empty()) {
-    // only ever a name of ours, whatever the journal says
-    if (shared.names.is_dead_one_of_ours(entry.temporary)) {
-      FileInfo info;
-      if (shared.fs.info(spot->folder.get(), entry.temporary.c_str(), info) != 0) return;
-      if (info.type == FileType::folder)
-        remove_tree(shared.fs, spot->folder.get(), entry.temporary);
-      else
-        shared.fs.remove(spot->folder.get(), entry.temporary.c_str(), false);
-    }
-    return;
+  if (entry.temporary.ends_with('.')) {
+    if (auto top = shared.roots.open_place(*place, O_RDONLY | O_DIRECTORY); top)
+      sweep_tree(shared, std::move(*top), entry.temporary);
+  } else if (const auto spot = shared.roots.open_parent(*place, false); spot) {
+    remove_temporary(shared, spot->folder.get(), entry.temporary);
   }
-  if (auto top = shared.roots.open_place(*place, O_RDONLY | O_DIRECTORY); top) sweep_tree(shared, std::move(*top));
 }
 
 }  // namespace windlass::stage

@@ -36,7 +36,7 @@ Outcome TreeRun::run(const Tools& tools) {
   if (auto prepared = prepare(); !prepared) return outcome(fail(prepared.error()));
   std::optional<JournalId> record;
   if (shared_.journal)
-    record = shared_.journal->begin({transfer_.target.given, whole_ ? temporary_->name() : std::string(), {}, {}, {}, 0, 0});
+    record = shared_.journal->begin({transfer_.target.given, whole_ ? temporary_->name() : shared_.names.prefix(), {}, {}, {}, 0, 0});
   const auto self = shared_from_this();
   waiting_.push_back(top_);
   helpers_.offer(self);

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -58,9 +58,13 @@ class Folder {
 };
 
 inline std::string noise(std::size_t bytes, std::uint32_t seed = 1) {
-  std::minstd_rand random(seed);
-  std::string out(bytes, '\0');
-  for (char& c : out) c = static_cast<char>(random());
+  std::string out((bytes + 7) / 8 * 8, '\0');
+  std::uint64_t state = seed * 0x9E3779B97F4A7C15ULL + 1;
+  for (std::size_t at = 0; at < out.size(); at += 8) {
+    state ^= state << 13U, state ^= state >> 7U, state ^= state << 17U;
+    std::memcpy(out.data() + at, &state, 8);
+  }
+  out.resize(bytes);
   return out;
 }
 
