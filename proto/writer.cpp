@@ -1,7 +1,6 @@
 #include "proto/writer.hpp"
 
 #include <bit>
-#include <bit>
 #include <msgpack.hpp>
 
 #include "proto/utf8.hpp"

@@ -53,6 +53,7 @@ void MetricsWatcher::matched(const MatchTask& task) {
 void publish_requests(Metrics& metrics, const Requests& requests, const MatchEngine& matchers) {
   metrics.set(Metric::clients, as_double(requests.clients()));
   metrics.set(Metric::answers_kept, as_double(requests.answers_kept()));
+  metrics.add_up_to(Metric::messages_dropped, {"queue_full"}, as_double(requests.answers_dropped()));
   metrics.set(Metric::match_queued, as_double(matchers.queued()));
 }
 

@@ -65,6 +65,8 @@ class Requests {
   [[nodiscard]] std::size_t clients() const { return peers_.size(); }
   [[nodiscard]] std::size_t answers_kept() const { return journal_.size(); }
   [[nodiscard]] std::size_t running() const { return running_.size(); }
+  // Answers given up because their peer's queue stayed full.
+  [[nodiscard]] std::uint64_t answers_dropped() const { return unsent_.dropped(); }
 
  private:
   struct Asker {
