@@ -208,3 +208,18 @@ def test_a_source_that_is_replaced_midway_is_read_again(tmp_path: Path) -> None:
     end = windlass.legacy.stage([Transfer(source, tmp_path / "target")], progress=change).transfers[0]
     assert end.retries == 1
     assert (tmp_path / "target").read_bytes() == b"n" * (12 << 20)
+
+
+def test_a_source_that_changes_each_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, reads, plain = written(tmp_path / "source", b"x" * 100), [], os.pread
+
+    def read_and_change(*arguments: int) -> bytes:
+        reads.append(arguments)
+        os.utime(source, ns=(len(reads), len(reads)))
+        return plain(*arguments)
+
+    monkeypatch.setattr(os, "pread", read_and_change)
+    report = windlass.legacy.stage([Transfer(source, tmp_path / "target")], on_error="report")
+    assert report.transfers[0].error.code == windlass.Code.FAILED_PRECONDITION
+    assert len(reads) == 4
+    assert os.listdir(tmp_path) == ["source"]

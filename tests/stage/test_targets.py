@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import resource
 import signal
@@ -169,27 +170,35 @@ def test_a_full_disk_leaves_the_old_file(stager: Stager, folder: Path) -> None:
     assert target.read_bytes() == b"old"
 
 
-def test_a_source_that_never_rests_is_given_up(stager: Stager, folder: Path) -> None:
+def test_a_source_that_is_written_to_is_never_mixed(stager: Stager, folder: Path) -> None:
+    """A writer puts the same number first at the begin, then at the end: what is published holds one moment of it."""
     source = written(folder / "source", bytes(8 << 20))
     begun, stop = threading.Event(), threading.Event()
 
     def write() -> None:
-        with source.open("r+b") as file:
+        with source.open("r+b", buffering=0) as file:
             turn = 0
             while not stop.is_set():
                 turn += 1
-                file.seek(turn % (8 << 20))
-                file.write(b"x")
-                file.flush()
+                for at in (0, (8 << 20) - 8):
+                    os.pwrite(file.fileno(), turn.to_bytes(8, "big"), at)
                 begun.set()
 
     writer = threading.Thread(target=write)
     writer.start()
     begun.wait()
     try:
-        error = stager.failed(source, folder / "target", checksum="sha256")
+        for turn in range(4):
+            target = folder / f"target{turn}"
+            end = stager.stage([Transfer(source, target, checksum="sha256")], on_error="report").transfers[0]
+            if end.state == "done":
+                content = target.read_bytes()
+                first, last = int.from_bytes(content[:8], "big"), int.from_bytes(content[-8:], "big")
+                assert first - last in (0, 1)
+                assert end.checksum == "sha256:" + hashlib.sha256(content).hexdigest()
+            else:
+                assert end.error.code == Code.FAILED_PRECONDITION
+                assert not target.exists()
     finally:
         stop.set()
         writer.join()
-    assert error.code == Code.FAILED_PRECONDITION
-    assert not (folder / "target").exists()
