@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "plugin/match/decode.hpp"
 #include "plugin/match/index/index.hpp"
 #include "plugin/match/scalar.hpp"
 #include "plugin/match/testing.hpp"
@@ -30,6 +31,7 @@ class Maker {
     made.problem.tasks = tasks;
     made.problem.offers = offers;
     options(made, kind);
+    if (one_in(3)) constrain(made);
     return made;
   }
 
@@ -88,6 +90,78 @@ class Maker {
     }
   }
 
+  // A column of numbers from -1 to `sets` - 1.
+  std::span<const int32_t> numbers(TestProblem& made, size_t rows, int64_t sets, bool none = true) {
+    std::vector<int32_t>& column = made.rows.emplace_back(rows);
+    for (int32_t& value : column) value = static_cast<int32_t>(none ? below(sets + 1) - 1 : below(sets));
+    return column;
+  }
+
+  Conditions conditions(Texts& texts) {
+    Condition condition;
+    if (one_in(2)) condition.in = std::vector<int32_t>{texts.number_of(kTexts[below(2)]), texts.number_of("7")};
+    if (one_in(4)) condition.not_in = {texts.number_of("a")};
+    if (one_in(6)) condition.exists = one_in(2);
+    if (one_in(6)) condition.max = 5;
+    return {{static_cast<int32_t>(below(2)), condition}};
+  }
+
+  void constrain(TestProblem& made) {
+    Constraints& given = made.given;
+    const size_t tasks = made.problem.tasks, offers = made.problem.offers;
+    made.constrained = true;
+    given.keys = 2;
+    for (const char* text : kTexts) given.texts.number_of(text);
+    const auto label = [&] { return Labels{{static_cast<int32_t>(below(2)), static_cast<int32_t>(below(3))}}; };
+    given.offer_labels = {{label(), label(), label()}, numbers(made, offers, 3)};
+    if (one_in(2)) {
+      given.task_labels = {{conditions(given.texts), conditions(given.texts)}, numbers(made, tasks, 2)};
+    }
+    if (one_in(3)) {
+      given.task_tags = {{label(), label()}, numbers(made, tasks, 2)};
+      given.offer_only = {{conditions(given.texts)}, numbers(made, offers, 1)};
+    }
+    if (one_in(3)) {
+      const std::vector<Preference> some = {{conditions(given.texts), below(100'000)},
+                                            {conditions(given.texts), below(100'000)}};
+      given.prefer = {{some}, numbers(made, tasks, 1)};
+    }
+    if (one_in(2)) given.node = numbers(made, offers, static_cast<int64_t>(offers) / 2 + 1, false);
+    if (one_in(3)) {
+      given.group = numbers(made, tasks, 4, false);
+      given.max_per = {{{{kNodeKey, below(3) + 1}}, {{0, below(4) + 1}}}, numbers(made, tasks, 2)};
+      given.avoid = {{{0}, {1, 2}}, numbers(made, tasks, 2)};
+      given.running = {Running{.node = 0, .group = 1, .avoid = {0}, .labels = {{0, 1}}}};
+    }
+    if (one_in(3) && !made.tasks.empty()) {
+      given.tenant = numbers(made, tasks, 2, false);
+      given.quotas = {{0, {{0, below(1'000'000)}}}, {1, {{0, below(100)}}}};
+    }
+    if (one_in(4)) {
+      given.input_bytes = made.wides.emplace_back(std::vector<int64_t>{10, 0, 1'000});
+      given.inputs = {{{0, 2}, {1}}, numbers(made, tasks, 2)};
+      given.staged = {{{0}, {1, 2}}, numbers(made, offers, 2)};
+    }
+    if (one_in(3) && !made.tasks.empty()) add_devices(made);
+  }
+
+  // Dimension 0 becomes a kind of device.
+  void add_devices(TestProblem& made) {
+    std::vector<int64_t>& begin = made.wides.emplace_back(1, 0);
+    std::vector<int64_t>& shares = made.wides.emplace_back();
+    for (int64_t& sum : made.offers[0]) {
+      sum = 0;
+      for (int64_t left = below(5); left > 0; --left) {
+        shares.push_back(one_in(2) ? 10'000 : below(10'001));
+        sum += shares.back();
+      }
+      begin.push_back(static_cast<int64_t>(shares.size()));
+    }
+    for (int64_t& share : made.tasks[0]) share = one_in(3) ? below(3) * 10'000 : below(3) * 3'000;
+    made.given.devices = {{0, begin, shares}};
+  }
+
+  static constexpr const char* kTexts[3] = {"a", "b", "7"};
   std::mt19937_64 random_;
 };
 
@@ -103,6 +177,8 @@ void expect_same(const Placement& truth, const Placement& fast) {
   EXPECT_EQ(truth.score_high, fast.score_high);
   EXPECT_EQ(truth.score_low, fast.score_low);
   EXPECT_EQ(truth.price_added, fast.price_added);
+  EXPECT_EQ(truth.device_begin, fast.device_begin);
+  EXPECT_EQ(truth.device_index, fast.device_index);
 }
 
 template <typename Make>
@@ -113,13 +189,16 @@ void compare_all(uint64_t cases, Make make) {
     TestProblem made = make(Maker(seed));
     const Problem& problem = made.view();
     if (validate(problem) || !index_serves(problem)) continue;
+    if (problem.constraints) {
+      ASSERT_FALSE(check_constraints(problem, *problem.constraints));
+    }
     ++compared;
     const Placement truth = match_scalar(problem);
     expect_same(truth, match_index(problem));
     expect_same(truth, match_index(problem, true));
     ASSERT_FALSE(::testing::Test::HasFailure()) << "WINDLASS_SEED=" << seed << " WINDLASS_CASES=1";
   }
-  EXPECT_TRUE(compared > cases / 3 || cases == 1);
+  EXPECT_TRUE(compared > cases / 3 || cases < 10);
 }
 
 TEST(Engines, AnswerAlikeOnRandomProblems) {
@@ -128,7 +207,7 @@ TEST(Engines, AnswerAlikeOnRandomProblems) {
 
 // Enough offers for bands to be cut and joined.
 TEST(Engines, AnswerAlikeOnLargerProblems) {
-  compare_all(number_from("WINDLASS_LARGE_CASES", 24), [](Maker maker) { return maker.make(6'000, 3'500); });
+  compare_all(number_from("WINDLASS_LARGE_CASES", 12), [](Maker maker) { return maker.make(6'000, 3'500); });
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <vector>
 
+#include "plugin/match/constraints.hpp"
 #include "plugin/match/problem.hpp"
 
 namespace windlass::match {
@@ -15,6 +17,10 @@ struct TestProblem {
   std::vector<std::vector<int64_t>> offers;  // [dimensions][offers]
   std::vector<int64_t> weights, scale, price;
   std::vector<int32_t> priority;
+  bool constrained = false;
+  Constraints given;
+  std::list<std::vector<int32_t>> rows;   // what the constraints' columns point to
+  std::list<std::vector<int64_t>> wides;  // the same for their int64 columns
 
   const Problem& view() {
     problem.dimensions = tasks.size();
@@ -32,6 +38,7 @@ struct TestProblem {
     problem.scale = scale.empty() ? nullptr : scale.data();
     problem.price = price.empty() ? nullptr : price.data();
     problem.priority = priority.empty() ? nullptr : priority.data();
+    if (constrained) problem.constraints = &given;
     return problem;
   }
 

@@ -1,7 +1,7 @@
 // Free offers in bands of ascending keys, each band cut into cells of 64 by what the offers hold, so that a query sees
 // at once which cells, and then which entries of a cell, may be large enough in every dimension.
 //
-// An entry stands for a group of offers with equal amounts. Bytes (Ranks) only rule out; `fits` decides exactly. Keys
+// An entry stands for a group of offers with equal amounts. Bytes (Ranks) only rule out; `admit` decides exactly. Keys
 // of a band lie between its own low key and the low key of the next one, both included.
 #pragma once
 
@@ -40,6 +40,7 @@ class Bands {
   // Where an entry is; valid until the next change.
   struct Slot {
     Key key;
+    Key total;           // the key and what is added to its sum
     int32_t group = -1;  // -1: nothing was found
     int32_t position = 0, lane = 0, place = 0;
   };
@@ -59,9 +60,10 @@ class Bands {
   int32_t insert(const Entry& entry, Same same);
   void erase(const Slot& slot);
 
-  // The smallest key from `from` to `to` whose group fits; of equal keys the one with the lowest tie(group).
-  template <typename Fits, typename Tie>
-  Slot best(uint64_t ranks, const Key& from, const Key& to, Fits fits, Tie tie) const;
+  // The smallest total up to `to` among keys from `from` up; of equal ones the one with the lowest tie(group).
+  // `admit(group)` answers what is added to the key's sum, 0 or more, or a negative number where the group is refused.
+  template <typename Admit, typename Tie>
+  Slot best(uint64_t ranks, const Key& from, const Key& to, Admit admit, Tie tie) const;
 
  private:
   struct alignas(64) Lanes {
@@ -81,7 +83,7 @@ class Bands {
 
   struct Search {
     Slot found{};
-    Key limit;  // greater keys are of no interest
+    Key limit;  // greater totals are of no interest
     int32_t tie = 0;
   };
 
@@ -95,9 +97,9 @@ class Bands {
     return {of.data()->byte, shape_.rows, numbers};
   }
   std::array<uint8_t, kRanksMax> unpack(uint64_t ranks) const;
-  template <typename Fits, typename Tie>
+  template <typename Admit, typename Tie>
   void search_band(size_t position, uint64_t places, const std::array<uint8_t, kRanksMax>& least, Search& search,
-                   Fits fits, Tie tie) const;
+                   Admit admit, Tie tie) const;
   size_t first_band(const Key& from) const;
   size_t band_for(const Key& key);
   int choose_cell(int32_t band, const std::array<uint8_t, kRanksMax>& ranks) const;
@@ -130,8 +132,8 @@ class Bands {
   std::vector<Key> low_;        // by position in order_
 };
 
-template <typename Fits, typename Tie>
-Bands::Slot Bands::best(uint64_t ranks, const Key& from, const Key& to, Fits fits, Tie tie) const {
+template <typename Admit, typename Tie>
+Bands::Slot Bands::best(uint64_t ranks, const Key& from, const Key& to, Admit admit, Tie tie) const {
   if (order_.empty()) return {};
   const std::array<uint8_t, kRanksMax> least = unpack(ranks);
   const Tables bands = tables(tops_, order_.data());
@@ -140,15 +142,15 @@ Bands::Slot Bands::best(uint64_t ranks, const Key& from, const Key& to, Fits fit
     const Hit hit = kernel_.first(bands, position, order_.size(), least.data());
     if (hit.mask == 0 || search.limit < low_[hit.at]) break;
     position = hit.at;
-    search_band(position, hit.mask, least, search, fits, tie);
+    search_band(position, hit.mask, least, search, admit, tie);
     if (search.found.group >= 0 && position + 1 < order_.size() && search.limit < low_[position + 1]) break;
   }
   return search.found;
 }
 
-template <typename Fits, typename Tie>
+template <typename Admit, typename Tie>
 void Bands::search_band(size_t position, uint64_t places, const std::array<uint8_t, kRanksMax>& least, Search& search,
-                        Fits fits, Tie tie) const {
+                        Admit admit, Tie tie) const {
   const Band& band = bands_[order_[position]];
   std::array<int32_t, kLanes> numbers;
   std::array<uint8_t, kLanes> place_of;
@@ -168,12 +170,15 @@ void Bands::search_band(size_t position, uint64_t places, const std::array<uint8
       const Key& key = cell.key[lane];
       if (search.limit < key) continue;
       const int32_t group = cell.group[lane];
-      const bool tied = search.found.group >= 0 && key == search.found.key;
-      if (tied && tie(group) >= search.tie) continue;
-      if (!fits(group)) continue;
-      search.found = {key, group, static_cast<int32_t>(position), lane, place_of[at]};
+      const bool loses_ties = search.found.group >= 0 && tie(group) >= search.tie;
+      if (loses_ties && key == search.limit) continue;
+      const Wide extra = admit(group);
+      if (extra < 0) continue;
+      const Key total{key.price, key.sum + extra};
+      if (search.limit < total || (loses_ties && total == search.limit)) continue;
+      search.found = {key, total, group, static_cast<int32_t>(position), lane, place_of[at]};
       search.tie = tie(group);
-      search.limit = key;
+      search.limit = total;
     }
   }
 }

@@ -1,6 +1,7 @@
 #include "plugin/match/index/index.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "plugin/match/index/failures.hpp"
 #include "plugin/match/index/pool.hpp"
@@ -29,10 +30,11 @@ class Index {
         scoring_(scoring_of(problem)),
         ranks_(problem),
         pool_(problem, scoring_, ranks_, kernel),
-        shapes_(shapes_of(problem)),
+        shapes_(problem.constraints ? Shapes{} : shapes_of(problem)),
         queries_(shapes_.example.size()),
         failures_(problem.dimensions),
         wanted_(problem.dimensions) {
+    if (problem.constraints) rules_.emplace(problem, *problem.constraints, scoring_.one);
     placement_.engine = kernel.engine;
     placement_.resize(problem.tasks, problem.policy == Policy::cost);
     cursors_ = problem.mode == Mode::exclusive || queries_.size() <= kShapesTold;
@@ -46,6 +48,7 @@ class Index {
     Turns turns = turns_of(problem_, {});
     for (const int32_t task : turns.order) take(task);
     placement_.order = std::move(turns.order);
+    if (rules_) rules_->write_devices(placement_);
     return std::move(placement_);
   }
 
@@ -55,8 +58,9 @@ class Index {
     Query one;
     Query& query = shapes_.of.empty() ? one : queries_[shapes_.of[task]];
     if (!query.known) ask(query);
-    if (query.failed) return;
-    const Bands::Slot slot = pool_.best(wanted_.data(), query.ranks, query.from, query.to);
+    if (query.failed || (rules_ && !rules_->quota_allows(task, wanted_))) return;
+    const Pool::Search search{wanted_.data(), query.ranks, query.from, query.to};
+    const Bands::Slot slot = rules_ ? pool_.best(search, task, *rules_) : pool_.best(search);
     if (slot.group < 0) {
       fail(query);
       return;
@@ -75,7 +79,7 @@ class Index {
       query.from = {0, query.sum};
       if (scoring_.limited) query.to = {0, added(query.sum, scoring_.limit)};
     } else if (problem_.policy == Policy::worst_fit) {
-      query.to = {0, -query.sum};
+      query.to = {0, rules_ ? kWideMax : -query.sum};  // a smaller offer can't fit; with penalties keys don't tell
       if (scoring_.limited) query.to.sum = std::min(query.to.sum, added(-query.sum, scoring_.limit));
     }
   }
@@ -88,6 +92,7 @@ class Index {
   }
 
   void fail(Query& query) {
+    if (rules_) return;  // others may be admitted where this one was not
     if (scoring_.limited) {
       query.failed = problem_.mode == Mode::exclusive;  // in packing an offer may shrink into the limit
       return;
@@ -99,9 +104,10 @@ class Index {
   void place(int32_t task, const Query& query, const Bands::Slot& slot) {
     const int32_t offer = pool_.offer(slot);
     const bool descending = problem_.policy == Policy::worst_fit;
-    placement_.put(task, offer, descending ? slot.key.sum + query.sum : slot.key.sum - query.sum);
+    placement_.put(task, offer, descending ? slot.total.sum + query.sum : slot.total.sum - query.sum);
     if (problem_.policy == Policy::cost) placement_.price_added[task] = slot.key.price;
     ++placement_.placed;
+    if (rules_) rules_->place(task, offer, wanted_);
     const Key key = pool_.take(slot, wanted_.data(), query.sum);
     if (problem_.mode == Mode::packing && cursors_) tell(key, pool_.amounts(offer));
   }
@@ -128,13 +134,15 @@ class Index {
   std::vector<int64_t> largest_;  // by dimension: of all offers at the start
   std::vector<int64_t> wanted_;   // amounts of the task at hand
   bool cursors_ = false;
+  std::optional<Rules> rules_;
   Placement placement_;
 };
 
 }  // namespace
 
 bool index_serves(const Problem& problem) {
-  return problem.constraints == nullptr && problem.policy != Policy::dot_product;
+  const bool gangs = problem.constraints && !problem.constraints->gang.empty();
+  return !gangs && problem.policy != Policy::dot_product;
 }
 
 Placement match_index(const Problem& problem, bool plain) {

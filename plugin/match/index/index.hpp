@@ -1,5 +1,6 @@
 // The fast matcher: for each task the least key among the offers that are large enough, from an index of the free
-// offers (bands.hpp) instead of a look at each. Serves best_fit, worst_fit and cost without constraints, in both modes.
+// offers (bands.hpp) instead of a look at each. Serves best_fit, worst_fit and cost, in both modes, and constraints but
+// for gangs.
 #pragma once
 
 #include "plugin/match/problem.hpp"

@@ -28,6 +28,7 @@ Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, c
       packing_(problem.mode == Mode::packing),
       swap_remove_(problem.ties == Ties::swap_remove),
       descending_(problem.policy == Policy::worst_fit),
+      alone_(problem.constraints != nullptr),
       tie_(numbers(problem.offers)),
       heaps_(problem.offers, tie_),
       group_of_(problem.offers, -1),
@@ -39,8 +40,8 @@ Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, c
   entries.reserve(sorted.offers.size());
   amounts_.reserve(sorted.offers.size() * dimensions_);
   for (const int32_t offer : sorted.offers) {
-    const bool fresh =
-        entries.empty() || !(entries.back().key == sorted.key[offer]) || !same_amounts(problem, root_.back(), offer);
+    const bool fresh = alone_ || entries.empty() || !(entries.back().key == sorted.key[offer]) ||
+                       !same_amounts(problem, root_.back(), offer);
     if (fresh) {
       for (size_t d = 0; d < dimensions_; ++d) amounts_.push_back(problem.offer_amount(offer, d));
       root_.push_back(TieHeaps::kNone);
@@ -53,14 +54,19 @@ Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, c
   bands_.build(entries);
 }
 
-Bands::Slot Pool::best(const int64_t* wanted, uint64_t ranks, const Key& from, const Key& to) const {
-  const auto fits = [&](int32_t group) {
-    const int64_t* has = group_amounts(group);
-    bool enough = true;
-    for (size_t d = 0; d < dimensions_; ++d) enough &= wanted[d] <= has[d];
-    return enough;
+Bands::Slot Pool::best(const Search& search) const {
+  const auto admit = [&](int32_t group) { return holds(group, search.wanted) ? Wide{0} : Wide{-1}; };
+  return bands_.best(search.ranks, search.from, search.to, admit, [&](int32_t group) { return tie_[root_[group]]; });
+}
+
+Bands::Slot Pool::best(const Search& search, int32_t task, Rules& rules) const {
+  const std::span<const int64_t> wanted(search.wanted, dimensions_);
+  const auto admit = [&](int32_t group) {
+    const int32_t offer = root_[group];
+    if (!holds(group, search.wanted) || !rules.admits(task, offer, wanted)) return Wide{-1};
+    return rules.penalty(task, offer);
   };
-  return bands_.best(ranks, from, to, fits, [&](int32_t group) { return tie_[root_[group]]; });
+  return bands_.best(search.ranks, search.from, search.to, admit, [&](int32_t group) { return tie_[root_[group]]; });
 }
 
 Key Pool::take(const Bands::Slot& slot, const int64_t* wanted, Wide wanted_sum) {
@@ -83,27 +89,27 @@ Key Pool::take(const Bands::Slot& slot, const int64_t* wanted, Wide wanted_sum) 
 }
 
 // The last of the list takes the place of a used offer.
-int32_t Pool::fill_hole(int32_t offer) {
+void Pool::fill_hole(int32_t offer) {
   const int32_t hole = tie_[offer];
   const int32_t last = list_.back();
   list_.pop_back();
-  if (last == offer) return offer;
+  if (last == offer) return;
   list_[hole] = last;
   tie_[last] = hole;
   const int32_t group = group_of_[last];
   if (group >= 0) root_[group] = heaps_.sunk(root_[group], last);
-  return last;
 }
 
 void Pool::put_back(int32_t offer, const Key& key, std::vector<int64_t>& amounts) {
-  const auto same = [&](int32_t group) { return std::equal(amounts.begin(), amounts.end(), group_amounts(group)); };
-  int32_t group = -1;
+  const auto same = [&](int32_t group) {
+    return !alone_ && std::equal(amounts.begin(), amounts.end(), group_amounts(group));
+  };
   if (spare_.empty()) {
     spare_.push_back(static_cast<int32_t>(root_.size()));
     root_.push_back(TieHeaps::kNone);
     amounts_.resize(amounts_.size() + dimensions_);
   }
-  group = bands_.insert({key, ranks_.of(amounts.data()), spare_.back()}, same);
+  int32_t group = bands_.insert({key, ranks_.of(amounts.data()), spare_.back()}, same);
   if (group < 0) {
     group = spare_.back();
     spare_.pop_back();

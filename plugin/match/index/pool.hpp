@@ -9,6 +9,7 @@
 #include "plugin/match/index/ranks.hpp"
 #include "plugin/match/index/tie_heap.hpp"
 #include "plugin/match/problem.hpp"
+#include "plugin/match/rules.hpp"
 #include "plugin/match/scoring.hpp"
 
 namespace windlass::match {
@@ -17,8 +18,16 @@ class Pool {
  public:
   Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, const Kernel& kernel);
 
-  // The least key from `from` to `to` among the offers that hold `wanted`; group -1 where there is none.
-  Bands::Slot best(const int64_t* wanted, uint64_t ranks, const Key& from, const Key& to) const;
+  // What a task looks for.
+  struct Search {
+    const int64_t* wanted;  // by dimension
+    uint64_t ranks;
+    Key from, to;
+  };
+  // The least key among the offers that hold what is wanted; group -1 where there is none.
+  Bands::Slot best(const Search& search) const;
+  // The same under constraints: the least key with the penalty, of the offers that the rules admit.
+  Bands::Slot best(const Search& search, int32_t task, Rules& rules) const;
   // The offer of the slot's group that wins ties.
   int32_t offer(const Bands::Slot& slot) const { return root_[slot.group]; }
   // Takes that offer: away in exclusive mode, else it comes back with less, and its new key is answered.
@@ -27,16 +36,22 @@ class Pool {
   const int64_t* amounts(int32_t offer) const { return group_amounts(group_of_[offer]); }
 
  private:
-  std::vector<Bands::Entry> grouped(const Problem& problem);
   const int64_t* group_amounts(int32_t group) const {
     return amounts_.data() + static_cast<size_t>(group) * dimensions_;
   }
-  int32_t fill_hole(int32_t offer);
+  bool holds(int32_t group, const int64_t* wanted) const {
+    const int64_t* has = group_amounts(group);
+    bool enough = true;
+    for (size_t d = 0; d < dimensions_; ++d) enough &= wanted[d] <= has[d];
+    return enough;
+  }
+  void fill_hole(int32_t offer);
   void put_back(int32_t offer, const Key& key, std::vector<int64_t>& amounts);
 
   const Ranks& ranks_;
   const size_t dimensions_;
   const bool packing_, swap_remove_, descending_;
+  const bool alone_;           // each offer is a group of its own: under constraints equal ones may differ
   std::vector<int32_t> tie_;   // by offer: the lower wins a tie
   std::vector<int32_t> list_;  // swap_remove: free offers by position
   TieHeaps heaps_;
