@@ -179,7 +179,7 @@ void Daemon::State::publish(Time now) {
 }
 
 std::chrono::milliseconds Daemon::State::until_next(Time now) const {
-  Time next = std::min(requests->next_due(now), publish_due);
+  Time next = std::min(requests->next_due(), publish_due);
   if (!config.bridge.address.empty()) next = std::min(next, session.due());
   if (notify.watchdog_period().count() > 0) next = std::min(next, now + notify.watchdog_period() / 2);
   if (draining_since) next = std::min(next, now + std::chrono::milliseconds(50));
@@ -194,7 +194,7 @@ void Daemon::State::turn(Time now, const Endpoint::Ready& ready) {
   if (ready.bridge) take_bridge(now);
   if (!config.bridge.address.empty() && now >= session.due()) apply(session.tick(now), now);
   if (ready.local) take_local(now);
-  if (ready.fds[0] || ready.fds[1] || now >= requests->next_due(now)) requests->turn(now);
+  if (ready.fds[0] || ready.fds[1] || now >= requests->next_due()) requests->turn(now);
   if (ready.fds[2]) {
     stop.clear();
     begin_drain(now);

@@ -52,7 +52,7 @@ class Requests {
   // Takes what engines have ended, tells of progress, forgets what is old. To be called at next_due() or before, and
   // whenever an engine rings.
   void turn(Time now);
-  [[nodiscard]] Time next_due(Time now) const;
+  [[nodiscard]] Time next_due() const;
 
   // From now on new work is refused UNAVAILABLE.
   void drain() { draining_ = true; }
@@ -114,6 +114,7 @@ class Requests {
   std::unordered_map<std::uint64_t, proto::RequestId> stages_;  // by tag
   std::uint64_t next_tag_ = 1;
   Time progress_due_{};
+  Time retry_due_{};
   Time sweep_due_{};
   bool draining_ = false;
 };

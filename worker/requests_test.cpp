@@ -323,7 +323,9 @@ TEST_F(RequestsTest, AnAnswerWaitsForAPeerWhoseQueueIsFull) {
   EXPECT_TRUE(outbox.take().empty());
   EXPECT_FALSE(requests.idle());
   outbox.full.clear();
-  later(20ms);
+  EXPECT_LE(requests.next_due(), now + kUnsentRetry);
+  now = requests.next_due();
+  later(0ms);
   EXPECT_EQ(only().type(), Type::result);
   EXPECT_TRUE(requests.idle());
 }

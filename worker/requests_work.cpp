@@ -169,7 +169,10 @@ void Requests::cancel_for_the_gone(Time now) {
 void Requests::turn(Time now) {
   take_matches(now);
   take_stages(now);
-  if (!unsent_.empty()) unsent_.retry(now);
+  if (!unsent_.empty() && now >= retry_due_) {
+    unsent_.retry(now);
+    retry_due_ = now + kUnsentRetry;
+  }
   if (now >= progress_due_) {
     progress_due_ = now + kProgressPeriod;
     for (const auto& [tag, id] : stages_) tell_progress(running_.find(id), now);
@@ -182,10 +185,10 @@ void Requests::turn(Time now) {
   }
 }
 
-Time Requests::next_due(Time now) const {
+Time Requests::next_due() const {
   Time due = sweep_due_;
   if (!stages_.empty()) due = std::min(due, progress_due_);
-  if (!unsent_.empty()) due = std::min(due, now + kUnsentRetry);
+  if (!unsent_.empty()) due = std::min(due, retry_due_);
   return due;
 }
 
