@@ -44,7 +44,8 @@ stage::Options options_of(const windlass_stage_options& given) {
   options.schedule.quota_per_client = given.quota_per_client;
   options.symlinks = static_cast<stage::Symlinks>(given.symlinks);
   if (given.state_path != nullptr) options.state_path = given.state_path;
-  if (given.resume_keep_s != 0) options.resume_keep = std::chrono::seconds(std::min<uint64_t>(given.resume_keep_s, INT32_MAX));
+  if (given.resume_keep_s != 0)
+    options.resume_keep = std::chrono::seconds(std::min<uint64_t>(given.resume_keep_s, INT32_MAX));
   if (given.owner != nullptr) options.owner = given.owner;
   return options;
 }
@@ -55,13 +56,15 @@ stage::Result<std::string> absolute(const char* path) {
   if (given.empty()) return stage::fail(stage::Code::invalid_argument, "the path is empty; name a file");
   if (given.front() == '/' || given.starts_with("file:") || given.find("://") != std::string::npos) return given;
   char folder[PATH_MAX];
-  if (::getcwd(folder, sizeof folder) == nullptr) return stage::fail_errno(errno, "find the working directory for", given);
+  if (::getcwd(folder, sizeof folder) == nullptr)
+    return stage::fail_errno(errno, "find the working directory for", given);
   return std::string(folder) + "/" + given;
 }
 
 windlass_code accept(windlass_stager* stager, stage::Request request, const windlass_stage_submit_options& options,
                      windlass_stage_call** call, windlass_error* error) {
-  auto accepted = stager->engine->submit(std::move(request), options.client != nullptr ? options.client : "", options.tag);
+  auto accepted =
+      stager->engine->submit(std::move(request), options.client != nullptr ? options.client : "", options.tag);
   if (!accepted) return fail_with(error, accepted.error());
   *call = new windlass_stage_call{stager->engine.get(), std::move(*accepted)};
   return WINDLASS_OK;
@@ -88,13 +91,16 @@ stage::Result<stage::Transfer> one_file(const char* source, const char* target, 
 
 extern "C" {
 
-windlass_code windlass_stager_open(const windlass_stage_options* given, windlass_stager** stager, windlass_error* error) {
+windlass_code windlass_stager_open(const windlass_stage_options* given, windlass_stager** stager,
+                                   windlass_error* error) {
   return guarded(error, [&] {
     windlass_stage_options options;
     if (stager == nullptr || !read_sized(given, sizeof(given->size), options))
-      return fail(error, WINDLASS_INVALID_ARGUMENT, "the options or the place for the stager are missing, or not of this version");
+      return fail(error, WINDLASS_INVALID_ARGUMENT,
+                  "the options or the place for the stager are missing, or not of this version");
     if (options.engine > WINDLASS_ENGINE_THREADS || options.symlinks > 2)
-      return fail(error, WINDLASS_INVALID_ARGUMENT, "engine and symlinks are numbers from 0 to 2", {.side = WINDLASS_SIDE_OPTIONS});
+      return fail(error, WINDLASS_INVALID_ARGUMENT, "engine and symlinks are numbers from 0 to 2",
+                  {.side = WINDLASS_SIDE_OPTIONS});
     auto engine = stage::Stager::open(options_of(options));
     if (!engine) return fail_with(error, engine.error());
     *stager = new windlass_stager{std::move(*engine)};
@@ -102,11 +108,17 @@ windlass_code windlass_stager_open(const windlass_stage_options* given, windlass
   });
 }
 
-void windlass_stager_close(windlass_stager* stager) { delete stager; }
+void windlass_stager_close(windlass_stager* stager) {
+  delete stager;
+}
 
-const char* windlass_stager_engine(const windlass_stager* stager) { return stager->engine->engine().c_str(); }
+const char* windlass_stager_engine(const windlass_stager* stager) {
+  return stager->engine->engine().c_str();
+}
 
-int windlass_stager_fd(const windlass_stager* stager) { return stager->engine->ends().fd(); }
+int windlass_stager_fd(const windlass_stager* stager) {
+  return stager->engine->ends().fd();
+}
 
 int windlass_stager_next_ended(windlass_stager* stager, uint64_t* tag) {
   const auto ended = stager->engine->ends().take();
@@ -142,8 +154,10 @@ windlass_code windlass_stage_submit(windlass_stager* stager, const void* request
     windlass_stage_submit_options options{};
     if (stager == nullptr || call == nullptr || (request == nullptr && request_bytes > 0) ||
         (given != nullptr && !read_sized(given, sizeof(given->size), options)))
-      return fail(error, WINDLASS_INVALID_ARGUMENT, "stager, request or call is missing, or the options are not of this version");
-    auto decoded = stage::decode_request({static_cast<const char*>(request), request_bytes}, stager->engine->default_symlinks());
+      return fail(error, WINDLASS_INVALID_ARGUMENT,
+                  "stager, request or call is missing, or the options are not of this version");
+    auto decoded =
+        stage::decode_request({static_cast<const char*>(request), request_bytes}, stager->engine->default_symlinks());
     if (!decoded) return fail_with(error, decoded.error());
     return accept(stager, std::move(*decoded), options, call, error);
   });
@@ -152,7 +166,8 @@ windlass_code windlass_stage_submit(windlass_stager* stager, const void* request
 windlass_code windlass_stage_file(windlass_stager* stager, const char* source, const char* target, const char* checksum,
                                   windlass_stage_call** call, windlass_error* error) {
   return guarded(error, [&] {
-    if (stager == nullptr || call == nullptr) return fail(error, WINDLASS_INVALID_ARGUMENT, "stager or call is missing");
+    if (stager == nullptr || call == nullptr)
+      return fail(error, WINDLASS_INVALID_ARGUMENT, "stager or call is missing");
     auto transfer = one_file(source, target, checksum);
     if (!transfer) return fail_with(error, transfer.error());
     transfer->symlinks = stager->engine->default_symlinks();

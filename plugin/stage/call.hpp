@@ -1,4 +1,5 @@
-// One accepted call: its transfers, how far they are, how they ended. Thread-safe; each outcome is set once, by one thread.
+// One accepted call: its transfers, how far they are, how they ended. Thread-safe; each outcome is set once, by one
+// thread.
 #pragma once
 
 #include <atomic>
@@ -66,7 +67,7 @@ class Call {
   [[nodiscard]] Progress progress() const;
   bool wait(std::optional<std::chrono::milliseconds> at_most);
   [[nodiscard]] bool ended() const { return ended_.load(std::memory_order_acquire); }
-  [[nodiscard]] const std::string& report() const { return report_; }                          // after the end
+  [[nodiscard]] const std::string& report() const { return report_; }                               // after the end
   [[nodiscard]] const Outcome& outcome(std::size_t transfer) const { return outcomes_[transfer]; }  // after the end
   void forget_end() { ends_->forget(*this); }
 

@@ -124,11 +124,16 @@ void Hasher::add_zeros(std::uint64_t bytes) {
 
 std::unique_ptr<Hasher> make_hasher(ChecksumKind kind) {
   switch (kind) {
-    case ChecksumKind::xxh3: return std::make_unique<Xxh3>();
-    case ChecksumKind::crc32c: return std::make_unique<Crc32c>();
-    case ChecksumKind::crc64nvme: return std::make_unique<Crc64>();
-    case ChecksumKind::sha256: return std::make_unique<Digest>(EVP_sha256());
-    case ChecksumKind::md5: return std::make_unique<Digest>(EVP_md5());
+    case ChecksumKind::xxh3:
+      return std::make_unique<Xxh3>();
+    case ChecksumKind::crc32c:
+      return std::make_unique<Crc32c>();
+    case ChecksumKind::crc64nvme:
+      return std::make_unique<Crc64>();
+    case ChecksumKind::sha256:
+      return std::make_unique<Digest>(EVP_sha256());
+    case ChecksumKind::md5:
+      return std::make_unique<Digest>(EVP_md5());
   }
   assert(false);
   return nullptr;

@@ -27,7 +27,8 @@ TEST(Checksum, IsTheSameInPiecesOfAnySize) {
   for (const auto kind : {ChecksumKind::xxh3, ChecksumKind::crc32c, ChecksumKind::crc64nvme, ChecksumKind::sha256}) {
     for (const std::size_t piece : {1U, 7U, 4096U, 65'537U}) {
       const auto hasher = make_hasher(kind);
-      for (std::size_t at = 0; at < text.size(); at += piece) hasher->add(text.data() + at, std::min(piece, text.size() - at));
+      for (std::size_t at = 0; at < text.size(); at += piece)
+        hasher->add(text.data() + at, std::min(piece, text.size() - at));
       EXPECT_EQ(hasher->hex(), hex_of(kind, text)) << name_of(kind) << " in pieces of " << piece;
     }
   }

@@ -32,8 +32,17 @@ struct Slot {
 class Copy {
  public:
   Copy(Fs& fs, IoQueue& io, const Buffers& buffers, const CopyTask& task, Pace& pace)
-      : fs_(fs), io_(io), buffers_(buffers), task_(task), pace_(pace), direct_from_(task.direct_from), direct_to_(task.direct_to),
-        position_(task.begin), data_end_(task.begin), planned_to_(task.begin), hashed_to_(task.begin) {
+      : fs_(fs),
+        io_(io),
+        buffers_(buffers),
+        task_(task),
+        pace_(pace),
+        direct_from_(task.direct_from),
+        direct_to_(task.direct_to),
+        position_(task.begin),
+        data_end_(task.begin),
+        planned_to_(task.begin),
+        hashed_to_(task.begin) {
     assert(buffers.count() <= kIoInFlightMax);
     assert(!task.direct_from || task.first % task.alignment == 0);
   }
@@ -203,7 +212,8 @@ class Copy {
 
   // Takes chunks that were read, in order: checksum, then write. Into the page cache one write at a time.
   void pass_on() {
-    while (next_write_ < next_read_ && slot_of(next_write_).phase == Slot::Phase::read && (direct_to_ || writing_ == 0)) {
+    while (next_write_ < next_read_ && slot_of(next_write_).phase == Slot::Phase::read &&
+           (direct_to_ || writing_ == 0)) {
       const std::uint64_t chunk = next_write_++;
       Slot& slot = slot_of(chunk);
       char* data = buffers_.at(chunk % buffers_.count());
@@ -238,13 +248,13 @@ class Copy {
   bool direct_from_;
   bool direct_to_;
   std::array<Slot, kIoInFlightMax> slots_{};
-  std::uint64_t next_read_ = 0;   // chunk numbers
+  std::uint64_t next_read_ = 0;  // chunk numbers
   std::uint64_t next_write_ = 0;
   std::uint64_t next_done_ = 0;
   std::array<bool, kIoInFlightMax> done_{};  // by slot: written, and one before it not
-  std::uint64_t position_;        // of the target: where the next read begins
-  std::uint64_t data_end_;    // bytes up to here are data
-  std::uint64_t planned_to_;  // end of the chunk before
+  std::uint64_t position_;                   // of the target: where the next read begins
+  std::uint64_t data_end_;                   // bytes up to here are data
+  std::uint64_t planned_to_;                 // end of the chunk before
   std::uint64_t hashed_to_;
   unsigned in_flight_ = 0;
   unsigned writing_ = 0;

@@ -1,5 +1,5 @@
-// Moves bytes of one file to another through a fixed set of buffers: reads run ahead, checksums are taken in order on the
-// way, writes follow. One thread at a time.
+// Moves bytes of one file to another through a fixed set of buffers: reads run ahead, checksums are taken in order on
+// the way, writes follow. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@ class Pace {
   virtual ~Pace() = default;
   // Before bytes are read: waits for bandwidth. Fails with CANCELLED where the copy shall end.
   virtual Status admit(std::uint64_t bytes) = 0;
-  virtual void moved(std::uint64_t bytes) = 0;     // is in the target
-  virtual void holding(std::int64_t bytes) = 0;    // change of the bytes held in buffers
-  virtual void reached(std::uint64_t) {}           // all of the target before it is written; grows
-  virtual void plain_instead() = 0;                // direct I/O was refused; the file goes through the page cache
+  virtual void moved(std::uint64_t bytes) = 0;   // is in the target
+  virtual void holding(std::int64_t bytes) = 0;  // change of the bytes held in buffers
+  virtual void reached(std::uint64_t) {}         // all of the target before it is written; grows
+  virtual void plain_instead() = 0;              // direct I/O was refused; the file goes through the page cache
 };
 
 // Aligned memory, made once per I/O thread.
@@ -41,14 +41,14 @@ class Buffers {
 
 struct CopyTask {
   int from = -1;
-  int to = -1;                // -1: read alone, for a checksum
-  std::uint64_t first = 0;    // in the source; the target begins at 0
+  int to = -1;              // -1: read alone, for a checksum
+  std::uint64_t first = 0;  // in the source; the target begins at 0
   std::uint64_t length = 0;
-  std::uint64_t begin = 0;    // of the target: what lies before it is there already
-  bool direct_from = false;   // opened with O_DIRECT
-  bool direct_to = false;     // likewise; its size is then a multiple of `alignment` until it is cut
+  std::uint64_t begin = 0;   // of the target: what lies before it is there already
+  bool direct_from = false;  // opened with O_DIRECT
+  bool direct_to = false;    // likewise; its size is then a multiple of `alignment` until it is cut
   std::uint32_t alignment = 1;
-  bool sparse = false;        // look for holes in the source and leave them out
+  bool sparse = false;  // look for holes in the source and leave them out
   Hasher* hasher = nullptr;
   std::string_view from_path;
   std::string_view to_path;

@@ -45,7 +45,8 @@ TEST_P(FaultTest, AFileIsOldOrWholeWhateverFails) {
         ASSERT_TRUE(now == fresh) << at;
       } else {
         ASSERT_EQ(outcome.state, State::failed) << at;
-        ASSERT_EQ(outcome.error->code, error == EIO ? Code::data_loss : Code::resource_exhausted) << outcome.error->message;
+        ASSERT_EQ(outcome.error->code, error == EIO ? Code::data_loss : Code::resource_exhausted)
+            << outcome.error->message;
       }
       if (!struck) break;
     }
@@ -54,7 +55,8 @@ TEST_P(FaultTest, AFileIsOldOrWholeWhateverFails) {
 }
 
 TEST_P(FaultTest, ATreeIsMadeOfOldAndWholeFilesWhateverFails) {
-  for (int i = 0; i < 6; ++i) folder.write("from/d" + std::to_string(i % 2) + "/" + std::to_string(i), testing::noise(3000));
+  for (int i = 0; i < 6; ++i)
+    folder.write("from/d" + std::to_string(i % 2) + "/" + std::to_string(i), testing::noise(3000));
   std::filesystem::create_symlink("d0", folder.at("from/link"));
   for (const bool whole : {false, true}) {
     std::uint64_t at = 1;

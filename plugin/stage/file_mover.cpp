@@ -89,7 +89,8 @@ class Filler {
       if (result < 0 && result != -EOPNOTSUPP && result != -EINVAL && result != -ENOSYS)
         return fail_errno(-result, "make room for", wish_.to_path);
     }
-    if (auto copied = copy_bytes(tools_.fs, tools_.io, tools_.buffers, task, pace_); !copied) return fail(copied.error());
+    if (auto copied = copy_bytes(tools_.fs, tools_.io, tools_.buffers, task, pace_); !copied)
+      return fail(copied.error());
     if (!task.sparse && !task.direct_to) return true;
     if (const int result = tools_.fs.truncate(to_, range_.length); result < 0)
       return fail_errno(-result, "set the size of", wish_.to_path);
@@ -123,7 +124,8 @@ class Filler {
     if (const int result = tools_.fs.info(source_.file.get(), now); result < 0)
       return fail_errno(-result, "look at", wish_.from_path);
     if (now.same_content(source_.info)) return {};
-    return fail(Code::failed_precondition, quoted(wish_.from_path) + " changes while it is read; stage it when it is still");
+    return fail(Code::failed_precondition,
+                quoted(wish_.from_path) + " changes while it is read; stage it when it is still");
   }
 
   Status verify() {
@@ -164,9 +166,10 @@ class Filler {
 Result<Range> range_of(const FileWish& wish, std::uint64_t source_bytes) {
   const Range range = wish.range.value_or(Range{0, source_bytes});
   if (range.first > source_bytes || range.length > source_bytes - range.first)
-    return fail(Code::invalid_argument, "the range [" + std::to_string(range.first) + ", " + std::to_string(range.length) +
-                                            "] ends past the end of " + quoted(wish.from_path) + ", which has " +
-                                            std::to_string(source_bytes) + " bytes; ask for less");
+    return fail(Code::invalid_argument, "the range [" + std::to_string(range.first) + ", " +
+                                            std::to_string(range.length) + "] ends past the end of " +
+                                            quoted(wish.from_path) + ", which has " + std::to_string(source_bytes) +
+                                            " bytes; ask for less");
   if (wish.size && *wish.size != range.length)
     return fail(Code::data_loss, quoted(wish.from_path) + " gives " + std::to_string(range.length) + " bytes and not " +
                                      std::to_string(*wish.size) + " as told; check the source, or the size");

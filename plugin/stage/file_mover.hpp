@@ -1,5 +1,5 @@
-// The contents of one file: read from a source that is watched for changes, written to a file that has no name of its own
-// yet, verified, given mode and time, synced. One thread at a time.
+// The contents of one file: read from a source that is watched for changes, written to a file that has no name of its
+// own yet, verified, given mode and time, synced. One thread at a time.
 #pragma once
 
 #include <functional>
@@ -40,7 +40,7 @@ struct Filled {
   std::uint64_t resumed = 0;
 };
 
-inline constexpr int kReadsOfChangingSource = 4;            // the first, and three more
+inline constexpr int kReadsOfChangingSource = 4;             // the first, and three more
 inline constexpr std::uint64_t kDirectBytesMin = 1U << 20U;  // below, the page cache is cheaper
 
 // The length that the wish takes of a source of that size; INVALID_ARGUMENT, DATA_LOSS.

@@ -57,9 +57,9 @@ void fill(FileInfo& info, const struct stat& from) {
 
 constexpr std::uint64_t kXfsMagic = 0x58465342;
 constexpr std::array<std::uint64_t, 4> kLocalDisks{EXT4_SUPER_MAGIC, kXfsMagic, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC};
-constexpr std::array<std::uint64_t, 9> kKernelViews{PROC_SUPER_MAGIC, SYSFS_MAGIC,         DEBUGFS_MAGIC,
-                                                    TRACEFS_MAGIC,    CGROUP_SUPER_MAGIC,  CGROUP2_SUPER_MAGIC,
-                                                    SECURITYFS_MAGIC, BPF_FS_MAGIC,        DEVPTS_SUPER_MAGIC};
+constexpr std::array<std::uint64_t, 9> kKernelViews{PROC_SUPER_MAGIC, SYSFS_MAGIC,        DEBUGFS_MAGIC,
+                                                    TRACEFS_MAGIC,    CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+                                                    SECURITYFS_MAGIC, BPF_FS_MAGIC,       DEVPTS_SUPER_MAGIC};
 
 template <std::size_t N>
 bool one_of(const std::array<std::uint64_t, N>& magics, std::uint64_t magic) {

@@ -65,7 +65,7 @@ class Fs {
   virtual int info(int folder, const char* name, FileInfo& info) = 0;  // links are not followed
   virtual int info(int fd, FileInfo& info) = 0;
   virtual int space(int fd, Space& space) = 0;
-  virtual std::uint32_t direct_alignment(int fd) = 0;  // bytes, for offset, size and memory; 0: no direct I/O
+  virtual std::uint32_t direct_alignment(int fd) = 0;         // bytes, for offset, size and memory; 0: no direct I/O
   virtual int list(int fd, std::vector<Entry>& entries) = 0;  // without "." and ".."
   virtual int read_link(int folder, const char* name, std::string& text) = 0;
 

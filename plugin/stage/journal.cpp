@@ -23,9 +23,9 @@ namespace {
 using Packer = msgpack::packer<msgpack::sbuffer>;
 
 constexpr std::string_view kHeader = "windlass-stage-journal 1\n";
-constexpr std::size_t kFrameBytes = 12;            // length and checksum before each record
+constexpr std::size_t kFrameBytes = 12;  // length and checksum before each record
 constexpr std::uint32_t kRecordBytesMax = 65'536;
-constexpr std::uint64_t kLogBytesMax = 8U << 20U;  // then it is written anew
+constexpr std::uint64_t kLogBytesMax = 8U << 20U;           // then it is written anew
 constexpr auto kLockWait = std::chrono::milliseconds(100);  // for a process that is just dying
 
 std::string boot_id() {
@@ -80,9 +80,10 @@ std::string begin_record(JournalId id, const JournalEntry& entry) {
   packer.pack(entry.written);
   packer.pack("source");
   const FileInfo& source = entry.source;
-  packer.pack(std::array<std::int64_t, 7>{static_cast<std::int64_t>(source.key.device), static_cast<std::int64_t>(source.key.inode),
-                                          static_cast<std::int64_t>(source.size), source.modified.seconds,
-                                          source.modified.nanoseconds, source.changed.seconds, source.changed.nanoseconds});
+  packer.pack(std::array<std::int64_t, 7>{
+      static_cast<std::int64_t>(source.key.device), static_cast<std::int64_t>(source.key.inode),
+      static_cast<std::int64_t>(source.size), source.modified.seconds, source.modified.nanoseconds,
+      source.changed.seconds, source.changed.nanoseconds});
   return {buffer.data(), buffer.size()};
 }
 
@@ -118,17 +119,28 @@ std::optional<Record> read_record(std::string_view payload) {
   proto::Reader reader(payload);
   proto::read_map(reader, [&](std::string_view key) {
     JournalEntry& entry = record.entry;
-    if (key == "begin") record.begin = reader.unsigned_integer();
-    else if (key == "mark") record.mark = reader.unsigned_integer();
-    else if (key == "end") record.end = reader.unsigned_integer();
-    else if (key == "target") entry.target = reader.bin();
-    else if (key == "temporary") entry.temporary = reader.bin();
-    else if (key == "wish") entry.wish = reader.bin();
-    else if (key == "boot") entry.boot = reader.bin();
-    else if (key == "begun") entry.begun_s = reader.integer();
-    else if (key == "written") entry.written = reader.unsigned_integer();
-    else if (key == "source") read_source(reader, entry.source);
-    else return false;
+    if (key == "begin")
+      record.begin = reader.unsigned_integer();
+    else if (key == "mark")
+      record.mark = reader.unsigned_integer();
+    else if (key == "end")
+      record.end = reader.unsigned_integer();
+    else if (key == "target")
+      entry.target = reader.bin();
+    else if (key == "temporary")
+      entry.temporary = reader.bin();
+    else if (key == "wish")
+      entry.wish = reader.bin();
+    else if (key == "boot")
+      entry.boot = reader.bin();
+    else if (key == "begun")
+      entry.begun_s = reader.integer();
+    else if (key == "written")
+      entry.written = reader.unsigned_integer();
+    else if (key == "source")
+      read_source(reader, entry.source);
+    else
+      return false;
     return true;
   });
   if (reader.failed()) return std::nullopt;
@@ -140,7 +152,9 @@ std::optional<Record> read_record(std::string_view payload) {
 Journal::Journal(std::string folder, Wall now, Wall resume_keep)
     : folder_(std::move(folder)), resume_keep_(resume_keep), opened_(now), boot_(boot_id()) {}
 
-std::string Journal::log_path(int number) const { return folder_ + "/stage.journal." + std::to_string(number); }
+std::string Journal::log_path(int number) const {
+  return folder_ + "/stage.journal." + std::to_string(number);
+}
 
 Result<std::unique_ptr<Journal>> Journal::open(const std::string& folder, Wall now, Wall resume_keep) {
   std::error_code error;
@@ -160,7 +174,8 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& folder, Wall n
     if (!std::filesystem::exists(journal->log_path(number + 1) + ".lock", error)) break;  // no other was ever there
   }
   if (!journal->lock_)
-    return fail(Code::failed_precondition, "the state in " + stage::quoted(folder) + " is in use by too many; give each its own");
+    return fail(Code::failed_precondition,
+                "the state in " + stage::quoted(folder) + " is in use by too many; give each its own");
   journal->sort_left();
   journal->rewrite();
   if (!journal->log_) return fail_errno(errno, "write the journal", journal->path_);

@@ -2,9 +2,9 @@
 //
 // Stagers that share a folder each have a log of their own there; whoever opens one takes over those of the dead.
 // A log of records, each with its length and checksum: a transfer begins (its target, its temporary, its source's
-// identity), how far it is written, that it ended. It is not synced: after SIGKILL all of it is there, and after a reboot,
-// which the boot's id tells, nothing that was only written is trusted. What cannot be read is set aside and counted.
-// Thread-safe; the lock is held across one small write into the page cache.
+// identity), how far it is written, that it ended. It is not synced: after SIGKILL all of it is there, and after a
+// reboot, which the boot's id tells, nothing that was only written is trusted. What cannot be read is set aside and
+// counted. Thread-safe; the lock is held across one small write into the page cache.
 #pragma once
 
 #include <chrono>

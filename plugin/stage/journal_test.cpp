@@ -92,7 +92,8 @@ TEST_F(JournalTest, SetsAsideWhatCannotBeRead) {
   }
   const std::string good = folder.read("state/stage.journal.0");
   std::minstd_rand random(3);
-  std::vector<std::string> broken = {"", "windlass-stage-journal 2\n", good.substr(0, good.size() - 3), std::string(100'000, 'x')};
+  std::vector<std::string> broken = {"", "windlass-stage-journal 2\n", good.substr(0, good.size() - 3),
+                                     std::string(100'000, 'x')};
   for (int i = 0; i < 50; ++i) {
     broken.push_back(good);
     broken.back()[random() % good.size()] ^= static_cast<char>(1 + random() % 255);

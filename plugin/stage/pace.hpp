@@ -1,4 +1,5 @@
-// Bandwidth, cancelling and progress of running copies. Meter is shared and thread-safe; a FilePace belongs to one copy.
+// Bandwidth, cancelling and progress of running copies. Meter is shared and thread-safe; a FilePace belongs to one
+// copy.
 #pragma once
 
 #include <atomic>

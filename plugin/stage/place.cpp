@@ -66,7 +66,9 @@ std::string Place::path(std::size_t count) const {
   return out.empty() ? "/" : out;
 }
 
-bool Place::climbs() const { return std::find(parts.begin(), parts.end(), "..") != parts.end(); }
+bool Place::climbs() const {
+  return std::find(parts.begin(), parts.end(), "..") != parts.end();
+}
 
 Result<Place> parse_place(std::string_view given) {
   Place place;
@@ -83,7 +85,8 @@ Result<Place> parse_place(std::string_view given) {
     path = std::move(*decoded);
   }
   if (path.empty() || path.front() != '/')
-    return fail(Code::invalid_argument, quoted(given) + " is no absolute path and no URL that is known; give an absolute path");
+    return fail(Code::invalid_argument,
+                quoted(given) + " is no absolute path and no URL that is known; give an absolute path");
   if (path.find('\0') != std::string::npos)
     return fail(Code::invalid_argument, quoted(given) + " holds a zero byte, which no path can");
   for (std::size_t at = 0; at < path.size();) {
@@ -98,10 +101,12 @@ Result<Place> parse_place(std::string_view given) {
 
 Status check_target_name(const Place& target) {
   if (target.parts.empty())
-    return fail(Code::invalid_argument, "the target " + quoted(target.given) + " is the top folder; name what is to be made");
+    return fail(Code::invalid_argument,
+                "the target " + quoted(target.given) + " is the top folder; name what is to be made");
   if (target.parts.back().starts_with(kTemporaryPrefix))
-    return fail(Code::invalid_argument, "the target " + quoted(target.given) +
-                                            ": names that begin with .windlass- are kept for temporaries; choose another name");
+    return fail(Code::invalid_argument,
+                "the target " + quoted(target.given) +
+                    ": names that begin with .windlass- are kept for temporaries; choose another name");
   return {};
 }
 

@@ -39,6 +39,8 @@ class PlainQueue final : public IoQueue {
 
 }  // namespace
 
-std::unique_ptr<IoQueue> make_plain_queue() { return std::make_unique<PlainQueue>(); }
+std::unique_ptr<IoQueue> make_plain_queue() {
+  return std::make_unique<PlainQueue>();
+}
 
 }  // namespace windlass::stage

@@ -46,10 +46,15 @@ std::string suitable(std::string_view owner) {
 TemporaryNames::TemporaryNames(std::string_view owner)
     : prefix_(std::string(kTemporaryPrefix) + suitable(owner) + "-" + hex(start_number()) + ".") {}
 
-std::string TemporaryNames::next() { return prefix_ + std::to_string(number_.fetch_add(1)); }
+std::string TemporaryNames::next() {
+  return prefix_ + std::to_string(number_.fetch_add(1));
+}
 
 Temporary::Temporary(Temporary&& other) noexcept
-    : fs_(std::exchange(other.fs_, nullptr)), folder_(other.folder_), name_(std::move(other.name_)), is_folder_(other.is_folder_) {}
+    : fs_(std::exchange(other.fs_, nullptr)),
+      folder_(other.folder_),
+      name_(std::move(other.name_)),
+      is_folder_(other.is_folder_) {}
 
 Temporary::~Temporary() {
   if (fs_ == nullptr) return;
@@ -112,7 +117,8 @@ int remove_tree(Fs& fs, int folder, const std::string& name) {
 Status check_space(Fs& fs, int folder, const SpaceLimits& limits, std::uint64_t bytes, std::string_view target_path) {
   if (limits.free_min == 0 && limits.inodes_min == 0) return {};
   Space space;
-  if (const int result = fs.space(folder, space); result < 0) return fail_errno(-result, "ask for the room at", target_path);
+  if (const int result = fs.space(folder, space); result < 0)
+    return fail_errno(-result, "ask for the room at", target_path);
   const bool short_of_bytes = space.free_bytes < limits.free_min || space.free_bytes - limits.free_min < bytes;
   const bool short_of_inodes = space.free_inodes <= limits.inodes_min;
   if (!(limits.free_min > 0 && short_of_bytes) && !(limits.inodes_min > 0 && short_of_inodes)) return {};

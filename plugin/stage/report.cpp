@@ -85,7 +85,8 @@ void pack_outcome(Packer& packer, const Transfer& transfer, const Outcome& outco
 
 }  // namespace
 
-std::string encode_report(const std::vector<Transfer>& transfers, const std::vector<Outcome>& outcomes, double seconds) {
+std::string encode_report(const std::vector<Transfer>& transfers, const std::vector<Outcome>& outcomes,
+                          double seconds) {
   assert(transfers.size() == outcomes.size());
   msgpack::sbuffer buffer;
   Packer packer(buffer);

@@ -42,7 +42,8 @@ Error fault_of(Code code, std::string message) {
 }
 
 template <class T, std::size_t N>
-Result<T> choice(std::string_view field, std::string_view given, const std::array<std::pair<std::string_view, T>, N>& known) {
+Result<T> choice(std::string_view field, std::string_view given,
+                 const std::array<std::pair<std::string_view, T>, N>& known) {
   std::string names;
   for (const auto& [name, value] : known) {
     if (name == given) return value;
@@ -56,7 +57,8 @@ constexpr std::array<std::pair<std::string_view, Durability>, 3> kDurabilities{
 constexpr std::array<std::pair<std::string_view, Symlinks>, 3> kSymlinks{
     {{"keep", Symlinks::keep}, {"skip", Symlinks::skip}, {"refuse", Symlinks::refuse}}};
 constexpr std::array<std::pair<std::string_view, bool>, 2> kKinds{{{"input", false}, {"result", true}}};
-constexpr std::array<std::pair<std::string_view, bool>, 3> kDecompress{{{"gzip", true}, {"zstd", true}, {"auto", true}}};
+constexpr std::array<std::pair<std::string_view, bool>, 3> kDecompress{
+    {{"gzip", true}, {"zstd", true}, {"auto", true}}};
 
 Result<Place> target_place(std::string_view given) {
   auto place = parse_place(given);
@@ -75,7 +77,9 @@ void take_range(proto::Reader& reader, Draft& draft) {
   range.length = reader.unsigned_integer(kLargest);
   if (reader.failed()) return;
   if (range.length > kLargest - range.first)
-    draft.blame(fault_of(Code::invalid_argument, "the range ends beyond what any file holds; give [first byte, length]"), "range");
+    draft.blame(
+        fault_of(Code::invalid_argument, "the range ends beyond what any file holds; give [first byte, length]"),
+        "range");
   draft.transfer.range = range;
 }
 
@@ -91,7 +95,8 @@ void take_checksum(proto::Reader& reader, Draft& draft) {
 
 void take_unserved_flag(proto::Reader& reader, Draft& draft, std::string_view field) {
   if (reader.boolean() && !reader.failed())
-    draft.blame(fault_of(Code::unimplemented, std::string(field) + " is not served by this version; leave it out"), field);
+    draft.blame(fault_of(Code::unimplemented, std::string(field) + " is not served by this version; leave it out"),
+                field);
 }
 
 template <class T, std::size_t N>
@@ -156,7 +161,8 @@ void check_whole(Draft& draft) {
     const std::string_view missing = draft.has_source ? "target" : "source";
     draft.blame(fault_of(Code::invalid_argument, std::string(missing) + " is missing; give a path"), missing);
   } else if (draft.decompress && draft.transfer.range) {
-    draft.blame(fault_of(Code::invalid_argument, "range and decompress do not go together; leave one of them out"), "range");
+    draft.blame(fault_of(Code::invalid_argument, "range and decompress do not go together; leave one of them out"),
+                "range");
   } else if (draft.decompress) {
     draft.blame(fault_of(Code::unimplemented, "decompress is not served by this version; leave it out"), "decompress");
   }
@@ -194,7 +200,8 @@ void read_transfers(proto::Reader& reader, Symlinks symlinks, Request& request, 
 }  // namespace
 
 Result<Request> decode_request(std::string_view body, Symlinks symlinks) {
-  if (const auto wrong = proto::scan(body)) return fail(Code::invalid_argument, "the request cannot be read: " + *wrong);
+  if (const auto wrong = proto::scan(body))
+    return fail(Code::invalid_argument, "the request cannot be read: " + *wrong);
   proto::Reader reader(body);
   Request request;
   std::optional<Error> fault;

@@ -38,24 +38,28 @@ std::string body(std::uint32_t more, const std::function<void(Packer&)>& fields)
 
 template <class Value>
 Result<Request> with(const char* key, const Value& value) {
-  return decode_request(body(1, [&](Packer& packer) {
-    packer.pack(key);
-    packer.pack(value);
-  }), Symlinks::keep);
+  return decode_request(body(1,
+                             [&](Packer& packer) {
+                               packer.pack(key);
+                               packer.pack(value);
+                             }),
+                        Symlinks::keep);
 }
 
 TEST(StageRequest, ReadsEveryField) {
-  const auto request = decode_request(body(9, [](Packer& packer) {
-    packer.pack("range"), packer.pack(std::vector<std::uint64_t>{5, 7});
-    packer.pack("size"), packer.pack(7);
-    packer.pack("checksum"), packer.pack("crc32c:e3069283");
-    packer.pack("mode"), packer.pack(0640);
-    packer.pack("priority"), packer.pack(-3);
-    packer.pack("deadline_ms"), packer.pack(-5);
-    packer.pack("kind"), packer.pack("result");
-    packer.pack("symlinks"), packer.pack("skip");
-    packer.pack("tree_atomic"), packer.pack(true);
-  }), Symlinks::keep);
+  const auto request = decode_request(body(9,
+                                           [](Packer& packer) {
+                                             packer.pack("range"), packer.pack(std::vector<std::uint64_t>{5, 7});
+                                             packer.pack("size"), packer.pack(7);
+                                             packer.pack("checksum"), packer.pack("crc32c:e3069283");
+                                             packer.pack("mode"), packer.pack(0640);
+                                             packer.pack("priority"), packer.pack(-3);
+                                             packer.pack("deadline_ms"), packer.pack(-5);
+                                             packer.pack("kind"), packer.pack("result");
+                                             packer.pack("symlinks"), packer.pack("skip");
+                                             packer.pack("tree_atomic"), packer.pack(true);
+                                           }),
+                                      Symlinks::keep);
   ASSERT_TRUE(request) << request.error().message;
   EXPECT_TRUE(request->detach);
   const Transfer& transfer = request->transfers.at(0);

@@ -46,7 +46,9 @@ inline tl::unexpected<Error> fail(Code code, std::string message) {
   error.message = std::move(message);
   return tl::unexpected<Error>(std::move(error));
 }
-inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
+inline tl::unexpected<Error> fail(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
 
 // The error for an errno (positive). `what`: "read", "create"...; `path`: where.
 Error errno_error(int number, std::string_view what, std::string_view path);

@@ -18,9 +18,10 @@ constexpr std::uint64_t kBeneath = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
 Error outside(const Place& place) {
   Error error;
   error.code = Code::permission_denied;
-  error.message = quoted(place.given) +
-                  " does not lie beneath the folders that may be touched, or a link on the way leads out of them; stage " +
-                  "to and from paths beneath stage.roots, without '..'";
+  error.message =
+      quoted(place.given) +
+      " does not lie beneath the folders that may be touched, or a link on the way leads out of them; stage " +
+      "to and from paths beneath stage.roots, without '..'";
   return error;
 }
 
@@ -85,7 +86,8 @@ Error Roots::refusal(int number, const Place& place, std::string_view what) cons
 bool Roots::hold(const Place& place) const {
   const std::vector<std::string> real = real_parts(place.path());
   return std::any_of(roots_.begin(), roots_.end(), [&](const Root& root) {
-    return begins_with(place.parts, root.configured) || begins_with(place.parts, root.real) || begins_with(real, root.real);
+    return begins_with(place.parts, root.configured) || begins_with(place.parts, root.real) ||
+           begins_with(real, root.real);
   });
 }
 

@@ -1,8 +1,8 @@
 // What paths mean: with roots, only what lies beneath one of them, whatever links say; without, what the kernel says.
 //
 // Roots are opened once. Afterwards paths are resolved beneath those descriptors by openat2, so neither `..`, nor
-// absolute links, nor links into another root, nor a folder swapped meanwhile leads out. What lies outside is refused in
-// the same words whether it exists or not. Thread-safe after open().
+// absolute links, nor links into another root, nor a folder swapped meanwhile leads out. What lies outside is refused
+// in the same words whether it exists or not. Thread-safe after open().
 #pragma once
 
 #include <string>

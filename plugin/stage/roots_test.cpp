@@ -47,7 +47,8 @@ class Sandbox : public ::testing::Test {
 };
 
 TEST_F(Sandbox, ServesWhatLiesBeneathARoot) {
-  EXPECT_EQ(testing::stage_one(*stager, folder.at("root/in/file"), folder.at("other/new/place/file")).state, State::done);
+  EXPECT_EQ(testing::stage_one(*stager, folder.at("root/in/file"), folder.at("other/new/place/file")).state,
+            State::done);
   EXPECT_EQ(folder.read("other/new/place/file"), "inside");
 }
 
@@ -81,19 +82,37 @@ TEST_F(Sandbox, RefusesEveryWayOutInTheSameWords) {
   link("relative", "root/chain");
   link("/proc/self/root", "root/proc");
   const std::vector<std::string> ways = {
-      folder.at("secret/file"),          folder.at("secret/none"),          "/etc/passwd",
-      "/no/such/thing",                  folder.at("root") + "/../secret/file", folder.at("root") + "/in/../in/file",
-      folder.at("root") + "/..",         folder.at("root") + "2/file",      folder.at("root/absolute"),
-      folder.at("root/absoluteInside"),  folder.at("root/relative"),        folder.at("root/relativeDangling"),
-      folder.at("root/folder/file"),     folder.at("root/folder/none"),     folder.at("root/folderDangling/file"),
-      folder.at("root/otherRoot"),       folder.at("root/chain"),           folder.at("root/proc") + "/etc/passwd",
-      "/proc/self/root" + folder.at("root/in/file"), "/proc/self/cwd/x",    "file://" + folder.at("root") + "/%2e%2e/secret/file",
-      "/dev/null",                       "/dev/zero",                       "/",
+      folder.at("secret/file"),
+      folder.at("secret/none"),
+      "/etc/passwd",
+      "/no/such/thing",
+      folder.at("root") + "/../secret/file",
+      folder.at("root") + "/in/../in/file",
+      folder.at("root") + "/..",
+      folder.at("root") + "2/file",
+      folder.at("root/absolute"),
+      folder.at("root/absoluteInside"),
+      folder.at("root/relative"),
+      folder.at("root/relativeDangling"),
+      folder.at("root/folder/file"),
+      folder.at("root/folder/none"),
+      folder.at("root/folderDangling/file"),
+      folder.at("root/otherRoot"),
+      folder.at("root/chain"),
+      folder.at("root/proc") + "/etc/passwd",
+      "/proc/self/root" + folder.at("root/in/file"),
+      "/proc/self/cwd/x",
+      "file://" + folder.at("root") + "/%2e%2e/secret/file",
+      "/dev/null",
+      "/dev/zero",
+      "/",
   };
   for (const std::string& way : ways) {
     const Error source = refused_source(way);
     EXPECT_EQ(source.code, Code::permission_denied) << way << ": " << source.message;
-    EXPECT_EQ(source.message.substr(source.message.find("' does not lie")).substr(0, 40), "' does not lie beneath the folders that ") << way;
+    EXPECT_EQ(source.message.substr(source.message.find("' does not lie")).substr(0, 40),
+              "' does not lie beneath the folders that ")
+        << way;
     if (way == "/") continue;  // refused before it is looked at
     const Error target = refused(folder.at("root/in/file"), way);
     const bool is_link = fs::is_symlink(way) && target.code == Code::invalid_argument;
@@ -123,7 +142,8 @@ TEST_F(Sandbox, RefusesWhatIsNoFile) {
   }
   EXPECT_EQ(refused(folder.at("root/in/file"), folder.at("root/in")).code, Code::invalid_argument);
   EXPECT_EQ(refused(folder.at("root/in/file"), folder.at("root/in/file/below")).code, Code::invalid_argument);
-  EXPECT_EQ(refused(folder.at("root/in/file"), folder.at("root/" + std::string(256, 'n'))).code, Code::invalid_argument);
+  EXPECT_EQ(refused(folder.at("root/in/file"), folder.at("root/" + std::string(256, 'n'))).code,
+            Code::invalid_argument);
   EXPECT_EQ(refused_source(folder.at("root/" + std::string(5000, 'n'))).code, Code::invalid_argument);
   EXPECT_TRUE(folder.leftovers().empty());
 }
@@ -140,10 +160,12 @@ TEST_F(Sandbox, KeepsNoStateInARoot) {
 }
 
 TEST_F(Sandbox, ServesOddNames) {
-  for (const std::string& name : {std::string(255, 'n'), std::string("\xFF\xFE\n"), std::string("..."), std::string("%2e%2e"),
-                                  std::string(" "), std::string("-"), std::string("a\\b")}) {
-    EXPECT_EQ(testing::stage_one(*stager, folder.at("root/in/file"), folder.at("root/" + name)).state, State::done) << name;
-    EXPECT_EQ(testing::stage_one(*stager, folder.at("root/" + name), folder.at("other/" + name)).state, State::done) << name;
+  for (const std::string& name : {std::string(255, 'n'), std::string("\xFF\xFE\n"), std::string("..."),
+                                  std::string("%2e%2e"), std::string(" "), std::string("-"), std::string("a\\b")}) {
+    EXPECT_EQ(testing::stage_one(*stager, folder.at("root/in/file"), folder.at("root/" + name)).state, State::done)
+        << name;
+    EXPECT_EQ(testing::stage_one(*stager, folder.at("root/" + name), folder.at("other/" + name)).state, State::done)
+        << name;
     EXPECT_EQ(folder.read("other/" + name), "inside");
   }
 }
@@ -164,7 +186,8 @@ TEST_F(Sandbox, StaysInsideWhileLinksAreSwapped) {
   std::atomic<bool> stop{false};
   std::thread swapper([&] {
     while (!stop)
-      ::renameat2(AT_FDCWD, folder.at("root/swap.a").c_str(), AT_FDCWD, folder.at("root/swap.b").c_str(), RENAME_EXCHANGE);
+      ::renameat2(AT_FDCWD, folder.at("root/swap.a").c_str(), AT_FDCWD, folder.at("root/swap.b").c_str(),
+                  RENAME_EXCHANGE);
   });
   for (int round = 0; round < 300; ++round) {
     const Outcome read = testing::stage_one(*stager, folder.at("root/swap.a/file"), folder.at("other/got"));

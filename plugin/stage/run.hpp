@@ -20,7 +20,7 @@ struct Shared {
   TemporaryNames& names;
   Meter& meter;
   SpaceLimits space;
-  std::string engine;  // "uring" or "threads"
+  std::string engine;          // "uring" or "threads"
   Journal* journal = nullptr;  // where no state is kept
 };
 

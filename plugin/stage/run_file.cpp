@@ -40,7 +40,8 @@ class FileRun {
     if (const int result = fs_.info(source.file.get(), source.info); result < 0)
       return fail_errno(-result, "look at", transfer_.source.given);
     if (source.info.type != FileType::regular)
-      return fail(Code::invalid_argument, quoted(transfer_.source.given) + " is no regular file any more; stage it again");
+      return fail(Code::invalid_argument,
+                  quoted(transfer_.source.given) + " is no regular file any more; stage it again");
     return source;
   }
 
@@ -48,8 +49,13 @@ class FileRun {
   Status prepare() {
     auto source = open_source();
     if (!source) return fail(source.error());
-    wish_ = {transfer_.range, transfer_.size, transfer_.checksum, transfer_.mode, transfer_.durability != Durability::none,
-             transfer_.source.given, transfer_.target.given};
+    wish_ = {transfer_.range,
+             transfer_.size,
+             transfer_.checksum,
+             transfer_.mode,
+             transfer_.durability != Durability::none,
+             transfer_.source.given,
+             transfer_.target.given};
     auto range = range_of(wish_, source->info.size);
     if (!range) return fail(range.error());
     source_ = source->info;
@@ -78,13 +84,15 @@ class FileRun {
     if (result == -ENOENT && !space.kernel_view) return {};
     if (result < 0 && result != -ENOENT) return fail_errno(-result, "look at", transfer_.target.given);
     const std::string where = "the target " + quoted(transfer_.target.given);
-    if (space.kernel_view) return fail(Code::invalid_argument, where + " lies in a file system of the kernel; choose a folder on a disk");
+    if (space.kernel_view)
+      return fail(Code::invalid_argument, where + " lies in a file system of the kernel; choose a folder on a disk");
     if (target.key == source.key)
       return fail(Code::invalid_argument, where + " and the source are the same file; choose another target");
     if (target.type == FileType::folder)
       return fail(Code::invalid_argument, where + " is a folder; name the file that is to be made in it");
     if (target.type != FileType::regular)
-      return fail(Code::invalid_argument, where + " is there and is no regular file; remove it, or choose another name");
+      return fail(Code::invalid_argument,
+                  where + " is there and is no regular file; remove it, or choose another name");
     return {};
   }
 
@@ -97,7 +105,8 @@ class FileRun {
         shared_.journal->mark(*record_, written);
         last = written;
       };
-    auto filled = fill_file(tools_, [this] { return open_source(); }, file_.get(), wish_, pace, kept_ ? &*kept_ : nullptr);
+    auto filled = fill_file(
+        tools_, [this] { return open_source(); }, file_.get(), wish_, pace, kept_ ? &*kept_ : nullptr);
     if (!filled) return fail(filled.error());
     filled_ = std::move(*filled);
     return {};
@@ -105,7 +114,8 @@ class FileRun {
 
   // A new one, or the one that an earlier life left for the same transfer.
   Status open_temporary() {
-    const std::optional<Journal::Left> left = shared_.journal ? shared_.journal->take(transfer_.target.given) : std::nullopt;
+    const std::optional<Journal::Left> left =
+        shared_.journal ? shared_.journal->take(transfer_.target.given) : std::nullopt;
     const std::string wish = Journal::wish_of(transfer_);
     std::string name = left && left->entry.wish == wish ? left->entry.temporary : shared_.names.next();
     if (left && left->entry.wish != wish) fs_.remove(spot_.folder.get(), left->entry.temporary.c_str(), false);
@@ -133,14 +143,16 @@ class FileRun {
     Fd readable(fs_.open(spot_.folder.get(), entry.temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, 0));
     FileInfo info;
     if (!file || !readable || fs_.info(file.get(), info) != 0) return false;
-    if (info.type != FileType::regular || info.size < entry.written || !entry.source.same_content(source_)) return false;
+    if (info.type != FileType::regular || info.size < entry.written || !entry.source.same_content(source_))
+      return false;
     file_ = std::move(file);
     kept_ = Kept{std::move(readable), entry.source, entry.written};
     return true;
   }
 
   static std::int64_t wall_now_s() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
   }
 
   Status publish() {

@@ -21,10 +21,12 @@ tl::unexpected<Error> exhausted(std::string message, bool may_later) {
 Status Schedule::admits(const std::string& client, std::uint64_t transfers, std::uint64_t bytes) const {
   if (transfers > limits_.queue_max)
     return exhausted("the call has " + std::to_string(transfers) + " transfers, and no more than " +
-                         std::to_string(limits_.queue_max) + " are taken at once (stage.queue_max); make several calls of it",
+                         std::to_string(limits_.queue_max) +
+                         " are taken at once (stage.queue_max); make several calls of it",
                      false);
   if (tickets_.size() + transfers > limits_.queue_max)
-    return exhausted("the queue is full: " + std::to_string(tickets_.size()) + " of " + std::to_string(limits_.queue_max) +
+    return exhausted("the queue is full: " + std::to_string(tickets_.size()) + " of " +
+                         std::to_string(limits_.queue_max) +
                          " transfers are accepted and unfinished (stage.queue_max); come again later",
                      true);
   if (limits_.quota_per_client == 0) return {};

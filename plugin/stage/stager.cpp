@@ -31,7 +31,8 @@ Outcome cancelled_outcome() {
 
 Outcome expired_outcome(const Transfer& transfer) {
   return ended_before_begin(State::expired, Code::deadline_exceeded,
-                            quoted(transfer.source.given) + " had not begun when its deadline was over; give it more time, or a " +
+                            quoted(transfer.source.given) +
+                                " had not begun when its deadline was over; give it more time, or a " +
                                 "higher priority");
 }
 
@@ -49,8 +50,8 @@ Result<BufferPlan> plan_buffers(std::uint64_t bytes_in_flight_max, unsigned thre
   const std::uint64_t share = bytes_in_flight_max / threads;
   if (share < kUnit)
     return fail(Code::invalid_argument, "bytes_in_flight_max is " + std::to_string(bytes_in_flight_max) + ", and " +
-                                            std::to_string(threads) + " threads need " + std::to_string(kUnit * threads) +
-                                            "; raise it (stage.bytes_in_flight_max)");
+                                            std::to_string(threads) + " threads need " +
+                                            std::to_string(kUnit * threads) + "; raise it (stage.bytes_in_flight_max)");
   const std::uint64_t bytes = std::min<std::uint64_t>(kRequestBytes, share / kUnit * kUnit);
   return BufferPlan{static_cast<unsigned>(std::min<std::uint64_t>(kRequestsPerThread, share / bytes)),
                     static_cast<std::uint32_t>(bytes)};
@@ -81,7 +82,8 @@ Stager::Stager(Options options, Fs& fs, std::string engine, MakeQueue make_queue
 
 Result<std::unique_ptr<Stager>> Stager::open(Options options, Fs& fs, std::string engine, MakeQueue make_queue) {
   if (options.threads == 0 || options.threads > kThreadsMax)
-    return fail(Code::invalid_argument, "threads is " + std::to_string(options.threads) + "; give 1 to " + std::to_string(kThreadsMax));
+    return fail(Code::invalid_argument,
+                "threads is " + std::to_string(options.threads) + "; give 1 to " + std::to_string(kThreadsMax));
   auto plan = plan_buffers(options.bytes_in_flight_max, options.threads);
   if (!plan) return fail(plan.error());
   std::unique_ptr<Stager> stager(new Stager(std::move(options), fs, std::move(engine), std::move(make_queue)));
@@ -141,7 +143,8 @@ Result<std::shared_ptr<Call>> Stager::submit(Request request, const std::string&
   std::shared_ptr<Call> call;
   {
     const std::lock_guard lock(mutex_);
-    if (auto admitted = schedule_.admits(client, request.transfers.size(), sum); !admitted) return fail(admitted.error());
+    if (auto admitted = schedule_.admits(client, request.transfers.size(), sum); !admitted)
+      return fail(admitted.error());
     call = std::make_shared<Call>(std::move(request.transfers), next_sequence_, tag, ends_);
     next_sequence_ += call->transfers().size();
     const auto now = Clock::now();
@@ -176,7 +179,9 @@ bool Stager::cancel(const std::shared_ptr<Call>& call) {
   return true;
 }
 
-Stager::Job Stager::job_of(Sequence transfer) const { return jobs_.at(transfer); }
+Stager::Job Stager::job_of(Sequence transfer) const {
+  return jobs_.at(transfer);
+}
 
 void Stager::finish(const Job& job, Outcome outcome) {
   {
@@ -207,9 +212,11 @@ Status Stager::open_journal() {
   const auto place = parse_place(options_.state_path);
   if (!place) return fail(place.error());
   if (roots_.hold(*place))
-    return fail(Code::invalid_argument, "the state's folder " + quoted(options_.state_path) +
-                                            " lies in a root, where transfers could write to it; choose another (state.path)");
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+    return fail(Code::invalid_argument,
+                "the state's folder " + quoted(options_.state_path) +
+                    " lies in a root, where transfers could write to it; choose another (state.path)");
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   auto journal = Journal::open(options_.state_path, now, options_.resume_keep);
   if (!journal) return fail(journal.error());
   journal_ = std::move(*journal);
@@ -358,8 +365,8 @@ Counters Stager::counters() const {
   counters.fallbacks = meter_.fallbacks;
   counters.state_set_aside_total = journal_ ? journal_->set_aside() : 0;
   if (const auto oldest = schedule_.oldest_queued())
-    counters.oldest_queued_ms =
-        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - *oldest).count());
+    counters.oldest_queued_ms = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - *oldest).count());
   return counters;
 }
 

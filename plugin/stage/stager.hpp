@@ -59,8 +59,8 @@ using MakeQueue = std::function<Result<std::unique_ptr<IoQueue>>()>;
 
 class Stager final : private Helpers {
  public:
-  // `fs` outlives the stager; `make_queue` is called on each I/O thread. Both are given by tests; the second form chooses
-  // io_uring or threads by a probe.
+  // `fs` outlives the stager; `make_queue` is called on each I/O thread. Both are given by tests; the second form
+  // chooses io_uring or threads by a probe.
   static Result<std::unique_ptr<Stager>> open(Options options, Fs& fs, std::string engine, MakeQueue make_queue);
   static Result<std::unique_ptr<Stager>> open(Options options);
   ~Stager() override;  // cancels and waits
@@ -118,7 +118,7 @@ class Stager final : private Helpers {
   std::shared_ptr<Ends> ends_ = std::make_shared<Ends>();
 
   mutable std::mutex mutex_;
-  std::condition_variable work_;      // for the I/O threads
+  std::condition_variable work_;       // for the I/O threads
   std::condition_variable deadlines_;  // for the keeper of deadlines
   bool stopping_ = false;
   Schedule schedule_;

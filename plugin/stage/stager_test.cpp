@@ -63,7 +63,8 @@ TEST_P(StagerTest, BringsAFileWithModeAndTime) {
 TEST_P(StagerTest, ReplacesInOneStep) {
   folder.write("from", "new");
   folder.write("to", "old");
-  struct stat before {}, after {};
+  struct stat before {
+  }, after{};
   ::stat(folder.at("to").c_str(), &before);
   Transfer transfer = to("from", "to");
   transfer.mode = 0400;
@@ -234,9 +235,11 @@ TEST_P(StagerTest, KeepsRoomFree) {
   folder.write("from", "bytes");
   Options options;
   options.space.free_min = UINT64_MAX;
-  EXPECT_EQ(testing::stage_one(*testing::open_stager(GetParam(), options), to("from", "to")).error->code, Code::resource_exhausted);
+  EXPECT_EQ(testing::stage_one(*testing::open_stager(GetParam(), options), to("from", "to")).error->code,
+            Code::resource_exhausted);
   options.space = {0, UINT64_MAX - 1};
-  EXPECT_EQ(testing::stage_one(*testing::open_stager(GetParam(), options), to("from", "to")).error->code, Code::resource_exhausted);
+  EXPECT_EQ(testing::stage_one(*testing::open_stager(GetParam(), options), to("from", "to")).error->code,
+            Code::resource_exhausted);
 }
 
 TEST_P(StagerTest, TellsAFullDisk) {

@@ -53,7 +53,7 @@ struct Outcome {
   State state = State::failed;
   std::uint64_t bytes = 0;  // published
   std::uint64_t files = 0;
-  double seconds = 0;  // from its begin to its end
+  double seconds = 0;    // from its begin to its end
   std::string checksum;  // "name:hex", or empty
   std::string engine;
   std::uint64_t resumed_bytes = 0;

@@ -1,5 +1,5 @@
-// A transfer of a folder and all beneath it. Folders are the units of work: the thread that runs the transfer takes them
-// one by one, and threads that have nothing else to do join in.
+// A transfer of a folder and all beneath it. Folders are the units of work: the thread that runs the transfer takes
+// them one by one, and threads that have nothing else to do join in.
 #pragma once
 
 #include "plugin/stage/run.hpp"

@@ -18,14 +18,16 @@ struct TreeFolder {
   std::string name;
   std::string path;  // beneath the top; empty for the top
   std::size_t depth = 0;
-  Fd from, to;       // open from its turn on
-  FileInfo info;     // of the source
+  Fd from, to;    // open from its turn on
+  FileInfo info;  // of the source
   FileKey to_key;
-  bool fresh = false;  // made by this transfer: nothing is in its way there
-  bool kept = false;   // the top where it was there before: its mode and time are its owner's
+  bool fresh = false;                   // made by this transfer: nothing is in its way there
+  bool kept = false;                    // the top where it was there before: its mode and time are its owner's
   std::atomic<std::size_t> pending{1};  // its own turn, the folders and the unpublished files in it
 
-  [[nodiscard]] std::string path_of(const std::string& entry) const { return path.empty() ? entry : path + "/" + entry; }
+  [[nodiscard]] std::string path_of(const std::string& entry) const {
+    return path.empty() ? entry : path + "/" + entry;
+  }
 };
 
 struct Written {
@@ -40,9 +42,9 @@ struct Written {
 class TreeBatch {
  public:
   static constexpr std::size_t kFilesMax = 4096;
-  static constexpr std::size_t kFoldersMax = 100;         // their descriptors stay open
+  static constexpr std::size_t kFoldersMax = 100;  // their descriptors stay open
   static constexpr std::uint64_t kBytesMax = 256ULL << 20U;
-  static constexpr std::size_t kFilesForOneSync = 4;      // fewer are synced one by one
+  static constexpr std::size_t kFilesForOneSync = 4;  // fewer are synced one by one
 
   // Whether it must be flushed before it takes a file of that folder.
   [[nodiscard]] bool full(const TreeFolder& next) const {

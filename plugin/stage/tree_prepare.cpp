@@ -36,7 +36,8 @@ Outcome TreeRun::run(const Tools& tools) {
   if (auto prepared = prepare(); !prepared) return outcome(fail(prepared.error()));
   std::optional<JournalId> record;
   if (shared_.journal)
-    record = shared_.journal->begin({transfer_.target.given, whole_ ? temporary_->name() : shared_.names.prefix(), {}, {}, {}, 0, 0});
+    record = shared_.journal->begin(
+        {transfer_.target.given, whole_ ? temporary_->name() : shared_.names.prefix(), {}, {}, {}, 0, 0});
   const auto self = shared_from_this();
   waiting_.push_back(top_);
   helpers_.offer(self);
@@ -64,10 +65,10 @@ Outcome TreeRun::run(const Tools& tools) {
 }
 
 Status TreeRun::refuse_wishes() const {
-  const char* wish = transfer_.range                                                   ? "range"
-                     : transfer_.size                                                  ? "size"
+  const char* wish = transfer_.range                                               ? "range"
+                     : transfer_.size                                              ? "size"
                      : transfer_.checksum && !transfer_.checksum->expected.empty() ? "checksum"
-                                                                                       : nullptr;
+                                                                                   : nullptr;
   if (wish == nullptr) return {};
   return fail(Code::invalid_argument, "the source " + quoted(transfer_.source.given) + " is a folder, and a " + wish +
                                           " is of one file; leave it out");
@@ -82,7 +83,8 @@ Result<bool> TreeRun::lies_within(int folder, const FileKey& top) const {
     const int fd = fs_.open(at ? at.get() : folder, step, O_PATH | O_DIRECTORY, 0, 0);
     if (fd < 0) return fail_errno(-fd, "look above", transfer_.target.given);
     at = Fd(fd);
-    if (const int result = fs_.info(fd, info); result < 0) return fail_errno(-result, "look above", transfer_.target.given);
+    if (const int result = fs_.info(fd, info); result < 0)
+      return fail_errno(-result, "look above", transfer_.target.given);
     if (info.key == top) return true;
     if (info.key == below) return false;  // the root's parent is itself
     below = info.key;
@@ -114,15 +116,18 @@ Status TreeRun::open_target(const FileInfo& source) {
   if (!exists && there.error().code != Code::not_found) return fail(there.error());
   if (exists) {
     FileInfo info;
-    if (const int result = fs_.info(there->get(), info); result < 0) return fail_errno(-result, "look at", transfer_.target.given);
+    if (const int result = fs_.info(there->get(), info); result < 0)
+      return fail_errno(-result, "look at", transfer_.target.given);
     if (info.key == source.key)
-      return fail(Code::invalid_argument, quoted(transfer_.target.given) + " is source and target; choose another target");
+      return fail(Code::invalid_argument,
+                  quoted(transfer_.target.given) + " is source and target; choose another target");
     top_->to = std::move(*there);
     top_->to_key = info.key;
     top_->kept = true;
     Space space;
     if (fs_.space(top_->to.get(), space) == 0 && space.kernel_view)
-      return fail(Code::invalid_argument, quoted(transfer_.target.given) + " is a file system of the kernel; choose a folder on a disk");
+      return fail(Code::invalid_argument,
+                  quoted(transfer_.target.given) + " is a file system of the kernel; choose a folder on a disk");
   }
   if (exists && !whole_) {
     key_ = {top_->to_key, {}};
@@ -154,19 +159,22 @@ Status TreeRun::begin_atomic(bool exists) {
     if (!within) return fail(within.error());
     if (*within)
       return fail(Code::invalid_argument, "the source " + quoted(transfer_.source.given) + " lies inside the target " +
-                                              quoted(transfer_.target.given) + ", which would be removed; leave out tree_atomic");
+                                              quoted(transfer_.target.given) +
+                                              ", which would be removed; leave out tree_atomic");
   }
   FileInfo info;
   const int result = fs_.info(spot_.folder.get(), spot_.name.c_str(), info);
   if (result == 0 && info.type != FileType::folder)
-    return fail(Code::invalid_argument, "the target " + quoted(transfer_.target.given) + " is there and is no folder; remove it, or choose another");
+    return fail(Code::invalid_argument, "the target " + quoted(transfer_.target.given) +
+                                            " is there and is no folder; remove it, or choose another");
   temporary_.emplace(fs_, spot_.folder.get(), shared_.names.next(), true);
   return {};
 }
 
 Status TreeRun::publish_whole() {
   if (transfer_.durability != Durability::none)
-    if (const int result = fs_.sync_all(top_->to.get()); result < 0) return fail_errno(-result, "sync", transfer_.target.given);
+    if (const int result = fs_.sync_all(top_->to.get()); result < 0)
+      return fail_errno(-result, "sync", transfer_.target.given);
   int result = 0;
   bool exchanged = false;
   const bool first = shared_.targets.publish(key_, running_.sequence, [&] {
@@ -191,7 +199,8 @@ Status TreeRun::publish_whole() {
 
 Status TreeRun::sync_end() const {
   if (transfer_.durability != Durability::full) return {};
-  if (const int result = fs_.sync_all(top_->to.get()); result < 0) return fail_errno(-result, "sync", transfer_.target.given);
+  if (const int result = fs_.sync_all(top_->to.get()); result < 0)
+    return fail_errno(-result, "sync", transfer_.target.given);
   return spot_.folder ? sync_way(fs_, spot_, transfer_.target.given) : Status{};
 }
 

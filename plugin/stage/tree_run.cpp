@@ -18,15 +18,21 @@ Error plain_error(Code code, std::string message) {
 
 }  // namespace
 
-bool has_work(const TreeRun& tree) { return tree.has_work(); }
-void help_tree(TreeRun& tree, const Tools& tools) { tree.help(tools); }
+bool has_work(const TreeRun& tree) {
+  return tree.has_work();
+}
+void help_tree(TreeRun& tree, const Tools& tools) {
+  tree.help(tools);
+}
 
 bool TreeRun::has_work() const {
   const std::lock_guard lock(mutex_);
   return !waiting_.empty();
 }
 
-void TreeRun::help(const Tools& tools) { work(tools, false); }
+void TreeRun::help(const Tools& tools) {
+  work(tools, false);
+}
 
 TreeRun::FolderPtr TreeRun::take(std::unique_lock<std::mutex>& lock, bool to_the_end) {
   if (to_the_end) changed_.wait(lock, [&] { return !waiting_.empty() || finished_; });
@@ -78,7 +84,8 @@ Status TreeRun::open_folder(TreeFolder& folder) {
   if (const int result = fs_.info(from, folder.info); result < 0) return fail_errno(-result, "look at", folder.path);
   Space space;
   if (folder.info.key.device != folder.above->info.key.device && fs_.space(from, space) == 0 && space.kernel_view)
-    return fail(Code::invalid_argument, "the folder " + quoted(folder.path) + " is a file system of the kernel; leave it out");
+    return fail(Code::invalid_argument,
+                "the folder " + quoted(folder.path) + " is a file system of the kernel; leave it out");
   return enter_target(folder, folder.above->to.get());
 }
 
@@ -89,7 +96,8 @@ Status TreeRun::enter_target(TreeFolder& folder, int above) {
   folder.fresh = made == 0;
   const int to = fs_.open(above, folder.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, 0);
   if (to == -ENOTDIR || to == -ELOOP)
-    return fail(Code::invalid_argument, quoted(path) + " is a folder in the source and none in the target; remove one of them");
+    return fail(Code::invalid_argument,
+                quoted(path) + " is a folder in the source and none in the target; remove one of them");
   if (to < 0) return fail_errno(-to, "open the folder", path);
   folder.to = Fd(to);
   FileInfo info;
@@ -111,12 +119,19 @@ void TreeRun::take_entries(const Tools& tools, const FolderPtr& folder, std::vec
       entry.type = info.type;
     }
     switch (entry.type) {
-      case FileType::folder: add_folder(folder, entry.name); break;
-      case FileType::regular: take_file(tools, folder, entry.name, batch); break;
-      case FileType::link: take_link(folder, entry.name, batch); break;
+      case FileType::folder:
+        add_folder(folder, entry.name);
+        break;
+      case FileType::regular:
+        take_file(tools, folder, entry.name, batch);
+        break;
+      case FileType::link:
+        take_link(folder, entry.name, batch);
+        break;
       case FileType::special:
-        note(folder->path_of(entry.name), plain_error(Code::invalid_argument, quoted(folder->path_of(entry.name)) +
-                                                           " is a device, fifo or socket; leave it out of the tree"));
+        note(folder->path_of(entry.name),
+             plain_error(Code::invalid_argument, quoted(folder->path_of(entry.name)) +
+                                                     " is a device, fifo or socket; leave it out of the tree"));
     }
   }
 }
@@ -140,9 +155,11 @@ Result<Source> TreeRun::open_file(const TreeFolder& folder, const std::string& n
   const int fd = fs_.open(folder.from.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, 0);
   if (fd < 0) return fail_errno(-fd, "open", folder.path_of(name));
   Source source{Fd(fd), {}};
-  if (const int result = fs_.info(fd, source.info); result < 0) return fail_errno(-result, "look at", folder.path_of(name));
+  if (const int result = fs_.info(fd, source.info); result < 0)
+    return fail_errno(-result, "look at", folder.path_of(name));
   if (source.info.type != FileType::regular)
-    return fail(Code::invalid_argument, quoted(folder.path_of(name)) + " is no regular file any more; stage the tree again");
+    return fail(Code::invalid_argument,
+                quoted(folder.path_of(name)) + " is no regular file any more; stage the tree again");
   return source;
 }
 
@@ -155,7 +172,8 @@ Status TreeRun::check_way(const TreeFolder& folder, const std::string& name, con
   const std::string path = quoted(folder.path_of(name));
   if (result < 0) return fail_errno(-result, "look at", folder.path_of(name));
   if (target.type == FileType::folder)
-    return fail(Code::invalid_argument, path + " is a file in the source and a folder in the target; remove one of them");
+    return fail(Code::invalid_argument,
+                path + " is a file in the source and a folder in the target; remove one of them");
   if (target.type == FileType::special)
     return fail(Code::invalid_argument, path + " is a device, fifo or socket in the target; remove it");
   if (target.key == source)
@@ -168,7 +186,8 @@ Result<Written> TreeRun::copy_file(const Tools& tools, const FolderPtr& folder, 
   auto source = open_file(*folder, name);
   if (!source) return fail(source.error());
   if (auto free = check_way(*folder, name, source->info.key); !free) return fail(free.error());
-  if (auto room = check_space(fs_, folder->to.get(), shared_.space, source->info.size, path); !room) return fail(room.error());
+  if (auto room = check_space(fs_, folder->to.get(), shared_.space, source->info.size, path); !room)
+    return fail(room.error());
   const bool own_sync = sync && source->info.size >= kOwnSyncBytes;
   Written written{folder, whole_ ? name : shared_.names.next(), name, 0, {}, false};
   auto file = make_temporary(fs_, folder->to.get(), written.temporary, path);
@@ -205,8 +224,9 @@ Result<Written> TreeRun::copy_link(const FolderPtr& folder, const std::string& n
   if (result == 0) result = fs_.read_link(folder->from.get(), name.c_str(), text);
   if (result < 0) return fail_errno(-result, "read the link", path);
   if (transfer_.symlinks == Symlinks::refuse && link_leaves(text, folder->depth))
-    return fail(Code::invalid_argument, "the link " + quoted(path) + " leads to " + quoted(text) +
-                                            ", which is absolute or lies outside the tree; remove it, or keep or skip links");
+    return fail(Code::invalid_argument,
+                "the link " + quoted(path) + " leads to " + quoted(text) +
+                    ", which is absolute or lies outside the tree; remove it, or keep or skip links");
   if (auto free = check_way(*folder, name, info.key); !free) return fail(free.error());
   Written written{folder, whole_ ? name : shared_.names.next(), name, 0, {}, true};
   result = fs_.make_link(text.c_str(), folder->to.get(), written.temporary.c_str());
@@ -281,7 +301,8 @@ void TreeRun::set_mode_and_time(const TreeFolder& folder) {
   int result = fs_.set_mode(folder.to.get(), folder.info.mode);
   if (result == 0) result = fs_.set_modified(folder.to.get(), folder.info.modified);
   const bool of_another = result == -EPERM && !folder.fresh;  // it was there before, and stays as its owner has it
-  if (result < 0 && !of_another) note(folder.path, errno_error(-result, "set mode and time of the folder", folder.path));
+  if (result < 0 && !of_another)
+    note(folder.path, errno_error(-result, "set mode and time of the folder", folder.path));
 }
 
 void TreeRun::close_folder(TreeFolder& folder) {

@@ -64,17 +64,17 @@ class TreeRun : public std::enable_shared_from_this<TreeRun> {
   const Running running_;
   const Transfer& transfer_;
   Helpers& helpers_;
-  Spot spot_;            // of the top, where it did not exist or is published as a whole
+  Spot spot_;  // of the top, where it did not exist or is published as a whole
   FolderPtr top_;
-  TargetKey key_;        // of the top
-  bool whole_ = false;   // tree_atomic
+  TargetKey key_;       // of the top
+  bool whole_ = false;  // tree_atomic
   bool whole_published_ = false;
   std::optional<Temporary> temporary_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<FolderPtr> waiting_;  // the newest is taken first, so that few folders are open at once
-  bool finished_ = false;  // the top is closed: nothing is left to do
+  bool finished_ = false;           // the top is closed: nothing is left to do
   bool cancelled_ = false;
   bool cloned_ = false;
   std::optional<Error> first_failure_;

@@ -191,7 +191,8 @@ TEST_P(TreeTest, IsCancelledBetweenFiles) {
   Options options;
   options.bandwidth_max = 1U << 20U;
   stager = testing::open_stager(GetParam(), options);
-  for (int i = 0; i < 64; ++i) folder.write("from/d" + std::to_string(i % 8) + "/" + std::to_string(i), testing::noise(50'000));
+  for (int i = 0; i < 64; ++i)
+    folder.write("from/d" + std::to_string(i % 8) + "/" + std::to_string(i), testing::noise(50'000));
   for (const bool whole : {false, true}) {
     Transfer transfer = tree("from", whole ? "whole" : "to");
     transfer.tree_atomic = whole;

@@ -37,8 +37,8 @@ class UringQueue final : public IoQueue {
   [[nodiscard]] bool has_operations() {
     struct io_uring_probe* probe = io_uring_get_probe_ring(&ring_);
     if (probe == nullptr) return false;
-    const bool all = io_uring_opcode_supported(probe, IORING_OP_READ) != 0 &&
-                     io_uring_opcode_supported(probe, IORING_OP_WRITE) != 0;
+    const bool all =
+        io_uring_opcode_supported(probe, IORING_OP_READ) != 0 && io_uring_opcode_supported(probe, IORING_OP_WRITE) != 0;
     io_uring_free_probe(probe);
     return all;
   }

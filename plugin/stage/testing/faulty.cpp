@@ -34,7 +34,9 @@ bool Faults::stalled() const {
   return stalled_;
 }
 
-int Faults::strike() { return ++count_ == at_ ? -error_ : 0; }
+int Faults::strike() {
+  return ++count_ == at_ ? -error_ : 0;
+}
 
 std::uint32_t Faults::shortened(std::uint32_t bytes) {
   const std::lock_guard lock(mutex_);

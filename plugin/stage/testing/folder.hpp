@@ -1,6 +1,8 @@
 // A folder of a test's own, gone at its end, and what tests do with files in it.
 #pragma once
 
+#include <stdlib.h>
+
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -9,8 +11,6 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
-
-#include <stdlib.h>
 
 namespace windlass::stage::testing {
 
@@ -28,7 +28,9 @@ class Folder {
     std::filesystem::remove_all(path_, ignored);
   }
 
-  [[nodiscard]] std::string at(const std::string& name) const { return name.empty() ? path_.string() : (path_ / name).string(); }
+  [[nodiscard]] std::string at(const std::string& name) const {
+    return name.empty() ? path_.string() : (path_ / name).string();
+  }
 
   std::string write(const std::string& name, const std::string& content) const {
     std::filesystem::create_directories((path_ / name).parent_path());

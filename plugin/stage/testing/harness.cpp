@@ -17,7 +17,9 @@ Fs& faulty_fs(Faults* faults) {
 
 }  // namespace
 
-bool engine_is_here(const std::string& engine) { return engine == "threads" || probe_uring().has_value(); }
+bool engine_is_here(const std::string& engine) {
+  return engine == "threads" || probe_uring().has_value();
+}
 
 std::unique_ptr<Stager> open_stager(const std::string& engine, Options options, Faults* faults) {
   const MakeQueue make = [engine, faults]() -> Result<std::unique_ptr<IoQueue>> {
