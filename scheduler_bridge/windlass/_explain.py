@@ -40,8 +40,8 @@ _WORDS_OF = {
 class Explanation:
     """Why one task was not placed.
 
-    `reasons` is {reason: {"short": offers that fail it, "alone": those of them that fail nothing else}}; `lacks` says in
-    words what `nearest` fails; `blocked_by` names the member that keeps a gang out.
+    `reasons` is {reason: {"short": offers that fail it, "alone": those of them that fail nothing else}}; `lacks` says
+    in words what `nearest` fails; `blocked_by` names the member that keeps a gang out.
     """
 
     task: Any

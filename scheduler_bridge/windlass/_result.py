@@ -117,8 +117,8 @@ class MatchResult:
     def shortfall(self, catalogue: Any) -> Shortfall:
         """How many machines of each type to add so that every unplaced task that fits one is placed.
 
-        `catalogue` is offers in any form, each a machine type; `price` is optional. The answer is {type name: count}, its
-        `unplaced` the tasks that these types cannot serve.
+        `catalogue` is offers in any form, each a machine type; `price` is optional. The answer is {type name: count},
+        its `unplaced` the tasks that these types cannot serve.
         """
         from ._shortfall import shortfall
 
