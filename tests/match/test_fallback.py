@@ -1,0 +1,60 @@
+"""When the backend cannot answer, legacy does: counted, said once, and never for a fault of the request."""
+
+import logging
+
+import pytest
+import windlass
+from windlass import _match, _native
+
+TASKS = [{"name": i, "cpu": 1 + i} for i in range(3)]
+OFFERS = [{"name": i, "cpu": 4 - i} for i in range(3)]
+
+
+def failing(error):
+    def backend(problem):
+        raise error
+
+    return backend
+
+
+@pytest.mark.parametrize(
+    "kind", (windlass.Unavailable, windlass.Unimplemented, windlass.Internal, windlass.DeadlineExceeded)
+)
+def test_legacy_answers(kind, caplog, monkeypatch):
+    monkeypatch.setattr(_match, "_said", set())
+    before = windlass.stats()["fallbacks"]["match"]
+    with caplog.at_level(logging.WARNING, "windlass.match"):
+        for _ in range(3):
+            result = _match.solve(TASKS, OFFERS, backend=failing(kind("gone")), fallback=True)
+    assert result.assignments == windlass.legacy.match(TASKS, OFFERS).assignments
+    assert result.engine == "legacy"
+    assert windlass.stats()["fallbacks"]["match"] == before + 3
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("kind", (windlass.InvalidArgument, windlass.PermissionDenied, windlass.ResourceExhausted))
+def test_other_errors_pass_through(kind):
+    with pytest.raises(kind):
+        _match.solve(TASKS, OFFERS, backend=failing(kind("no")), fallback=True)
+
+
+def test_without_fallback_the_error_is_the_answer():
+    with pytest.raises(windlass.Unavailable):
+        _match.solve(TASKS, OFFERS, backend=failing(windlass.Unavailable("gone")), fallback=False)
+
+
+def test_match_works_without_the_library(monkeypatch):
+    monkeypatch.setenv("WINDLASS_LIBRARY", "/nowhere/libwindlass.so")
+    assert not _native.available()
+    result = windlass.match(TASKS, OFFERS)
+    assert (result.engine, result.assignments) == ("legacy", windlass.legacy.match(TASKS, OFFERS).assignments)
+    with pytest.raises(windlass.Unavailable, match="make build"):
+        _native.library()
+
+
+def test_a_file_that_is_no_library(monkeypatch, tmp_path):
+    path = tmp_path / "libwindlass.so"
+    path.write_bytes(b"nonsense")
+    monkeypatch.setenv("WINDLASS_LIBRARY", str(path))
+    with pytest.raises(windlass.Unavailable, match="cannot be loaded"):
+        _native.library()
