@@ -123,6 +123,8 @@ typedef struct windlass_match_view {
   const int64_t* device_begin; /* [tasks + 1] into the two below; NULL where no task asks for devices */
   const int32_t* device_dimension;
   const int32_t* device_index;
+  const int64_t* offer_number; /* sessions: by task, its offer's number, -1 where none; else NULL */
+  uint64_t version;            /* sessions: after this call; else 0 */
 } windlass_match_view;
 
 typedef struct windlass_match_result windlass_match_result;
@@ -131,6 +133,83 @@ typedef struct windlass_match_result windlass_match_result;
 WINDLASS_API windlass_code windlass_match(const windlass_match_request* request, windlass_match_result** result, windlass_error* error);
 WINDLASS_API void windlass_match_view_of(const windlass_match_result* result, windlass_match_view* view);
 WINDLASS_API void windlass_match_free(windlass_match_result* result);
+
+/* ---- Matching sessions ------------------------------------------------------------------------------------------ */
+
+/* Offers that stay between calls. Names stay with the caller: offers, tasks, dimensions, label keys, nodes, tenants,
+ * groups, gangs and input ids are numbers from 0 that the caller gives, and that mean the same for the session's life;
+ * an offer's or task's number may come again once it was removed or released. What the session knows of a dimension
+ * (weight, scale, whether it is a kind of device) holds from its first use. One thread at a time.
+ * A refused call leaves the session as it was. */
+typedef struct windlass_session windlass_session;
+
+/* Of `options` mode, policy, ties (stable only), normalize, max_score, max_price and threads are read; the rest is zero. */
+WINDLASS_API windlass_code windlass_session_open(const windlass_match_request* options, windlass_session** session, windlass_error* error);
+WINDLASS_API void windlass_session_close(windlass_session* session);
+
+/* Applied in this order: releases, removes, adds, updates, rescale. Numbers to release or remove that are unknown are
+ * passed over. An offer is given once a change: rows are the adds, then the updates. */
+typedef struct windlass_session_change {
+  uint32_t size;
+  uint32_t dimensions;    /* known so far, those of earlier calls included */
+  uint32_t rescale;       /* 1: M_d becomes the largest record present */
+  uint32_t reserved;
+  int64_t expect_version; /* ABORTED where the session's version is another; -1: any */
+  uint64_t adds, updates, removes, releases;
+  const int64_t* offer_numbers;        /* [adds + updates] */
+  const int64_t* const* offer_amounts; /* [dimensions] columns of [adds + updates]: records; a NULL column is all zero */
+  const int64_t* price;                /* [adds + updates] in 10^-6, -1: no price; NULL: none has one */
+  const int64_t* weights;              /* [dimensions] rint(w x 2^16); read for dimensions that are new; NULL: 65536 each */
+  const int64_t* scale;                /* [dimensions] M_d in units, fixed for good, 0: by the offers; likewise; NULL: all 0 */
+  const int64_t* remove_numbers;       /* [removes] of offers */
+  const int64_t* release_numbers;      /* [releases] of tasks */
+  const void* constraints;             /* as in windlass_match_request, with no tasks: keys, offer_labels, offer_only, node,
+                                        * devices, staged; NULL: none. Without `node` each offer is a node of its own */
+  uint64_t constraints_bytes;
+  const windlass_column* columns;
+  uint64_t columns_count;
+} windlass_session_change;
+
+typedef struct windlass_session_answer {
+  uint32_t size;
+  uint32_t reserved;
+  uint64_t version;  /* +1 where anything was added, updated, removed, released or rescaled */
+  uint64_t removed;  /* offers that were found */
+  uint64_t released; /* tasks that were found */
+} windlass_session_answer;
+
+WINDLASS_API windlass_code windlass_session_apply(windlass_session* session, const windlass_session_change* change,
+                                                  windlass_session_answer* answer, windlass_error* error);
+
+/* Places new tasks. Of `request` dimensions (known so far), tasks, task_amounts, priority, constraints and columns are
+ * read; offers is 0 and the options are the session's. `constraints` has no offers: keys, task_labels, task_tags, prefer,
+ * tenant, group, max_per, avoid, gang, inputs, locality, quotas, running, and devices for the kinds that tasks ask for
+ * (begin is one 0, shares are empty). quotas and running are of this call: give them each time. inputs.bytes has an
+ * entry for each id known so far. `task_numbers`: [tasks], none of a task that is still placed.
+ * In the result offer_index is the place in tie order, among all offers present, at the call's start. */
+WINDLASS_API windlass_code windlass_session_match(windlass_session* session, const windlass_match_request* request,
+                                                  const int64_t* task_numbers, int64_t expect_version,
+                                                  windlass_match_result** result, windlass_error* error);
+
+/* The offers as they stand, in tie order. Lives until the next call with this session. */
+typedef struct windlass_session_view {
+  uint32_t size;
+  uint32_t dimensions;
+  uint64_t version;
+  uint64_t placed; /* tasks, in all */
+  uint64_t offers;
+  const int64_t* offer_numbers;          /* [offers] */
+  const int64_t* const* free_amounts;    /* [dimensions] columns of [offers]; of a kind the sum of its free shares */
+  const int64_t* price;                  /* [offers] in 10^-6, -1: none */
+  const int32_t* held;                   /* [offers] tasks placed there; above 0 in an exclusive session: used */
+  const int64_t* scale;                  /* [dimensions] M_d */
+  uint64_t kinds;                        /* of devices */
+  const int32_t* kind_dimension;         /* [kinds] */
+  const int64_t* const* device_begin;    /* [kinds] columns of [offers + 1] into free_shares */
+  const int64_t* const* free_shares;     /* [kinds] columns */
+} windlass_session_view;
+
+WINDLASS_API windlass_code windlass_session_offers(windlass_session* session, windlass_session_view* view, windlass_error* error);
 
 /* ---- Staging --------------------------------------------------------------------------------------------------- */
 
