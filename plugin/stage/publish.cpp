@@ -140,12 +140,24 @@ Status sync_folder(Fs& fs, int folder, std::string_view path) {
   return {};
 }
 
-Status sync_way(Fs& fs, const Spot& spot, std::string_view path) {
-  if (auto synced = sync_folder(fs, spot.folder.get(), path); !synced) return synced;
-  for (std::size_t i = spot.made.size(); i > 1; --i)
-    if (auto synced = sync_folder(fs, spot.made[i - 2].get(), path); !synced) return synced;
-  if (spot.made.empty()) return {};
-  return sync_folder(fs, spot.ancestor.get(), path);
+Status sync_way(Fs& fs, Unsynced& unsynced, const Spot& spot, std::string_view path) {
+  FileKey below{};
+  Fd at;
+  for (std::size_t level = 0;; ++level) {
+    const int fd = fs.open(at ? at.get() : spot.folder.get(), level == 0 ? "." : "..", O_PATH | O_DIRECTORY, 0, 0);
+    const bool needed = level <= spot.made;
+    if (fd == -EACCES && !needed) return {};
+    if (fd < 0) return fail_errno(-fd, "look above the folder of", path);
+    at = Fd(fd);
+    FileInfo info;
+    if (const int result = fs.info(fd, info); result < 0) return fail_errno(-result, "look above the folder of", path);
+    if (info.key == below) return {};  // the root's parent is itself
+    below = info.key;
+    const auto stamp = unsynced.stamp(info.key);
+    if (!needed && !stamp) continue;
+    if (auto synced = sync_folder(fs, fd, path); !synced) return synced;
+    if (stamp) unsynced.synced(info.key, *stamp);
+  }
 }
 
 Result<TargetKey> target_key(Fs& fs, int folder, const std::string& name, std::string_view path) {

@@ -121,25 +121,25 @@ Result<Spot> Roots::open_parent(const Place& place, bool make) const {
   std::size_t depth = last;
   while (make && fd == -ENOENT && depth > start->skip) fd = open_parts(*start, place, --depth, kFolderFlags);
   if (fd < 0) return fail(refusal(-fd, place, "open the folder of"));
-  spot.ancestor = Fd(fd);
-  if (auto made = make_folders(spot, place, depth, last); !made) return fail(made.error());
+  if (auto made = make_folders(spot, Fd(fd), place, depth, last); !made) return fail(made.error());
   return spot;
 }
 
-Status Roots::make_folders(Spot& spot, const Place& place, std::size_t from, std::size_t to) const {
-  int above = spot.ancestor.get();
+Status Roots::make_folders(Spot& spot, Fd above, const Place& place, std::size_t from, std::size_t to) const {
   for (std::size_t i = from; i < to; ++i) {
     const char* name = place.parts[i].c_str();
-    const int made = fs_.make_folder(above, name, 0777);
+    FileInfo info;
+    if (const int result = fs_.info(above.get(), info); result < 0)
+      return fail_errno(-result, "look at the folder of", place.path(i + 1));
+    unsynced_.name_made_in(info.key);
+    const int made = fs_.make_folder(above.get(), name, 0777);
     if (made < 0 && made != -EEXIST) return fail_errno(-made, "make the folder", place.path(i + 1));
-    const int fd = fs_.open(above, name, kFolderFlags | O_NOFOLLOW, 0, 0);
+    const int fd = fs_.open(above.get(), name, kFolderFlags | O_NOFOLLOW, 0, 0);
     if (fd < 0) return fail_errno(fd == -ENOTDIR || fd == -ELOOP ? ENOENT : -fd, "open the folder", place.path(i + 1));
-    spot.made.emplace_back(fd);
-    above = fd;
+    above = Fd(fd);
+    ++spot.made;
   }
-  const int twin = fs_.open(above, ".", kFolderFlags, 0, 0);
-  if (twin < 0) return fail_errno(-twin, "open the folder of", place.given);
-  spot.folder = Fd(twin);
+  spot.folder = std::move(above);
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include "plugin/stage/fs.hpp"
 #include "plugin/stage/place.hpp"
 #include "plugin/stage/result.hpp"
+#include "plugin/stage/unsynced.hpp"
 
 namespace windlass::stage {
 
@@ -19,8 +20,7 @@ namespace windlass::stage {
 struct Spot {
   Fd folder;
   std::string name;
-  std::vector<Fd> made;  // folders made on the way, outermost first; the last is a twin of `folder`
-  Fd ancestor;           // the first folder that was there before; only where some were made
+  std::size_t made = 0;  // so many folders, from it upwards, were made on the way
 };
 
 class Roots {
@@ -45,6 +45,9 @@ class Roots {
   // The deepest folder on the way to the place's last component that is there already.
   Result<Fd> open_nearest(const Place& place) const;
 
+  // What was made here and by whoever else tells it.
+  [[nodiscard]] Unsynced& unsynced() const { return unsynced_; }
+
  private:
   struct Root {
     std::vector<std::string> configured;
@@ -59,10 +62,11 @@ class Roots {
   Result<Start> start_of(const Place& place) const;
   int open_parts(const Start& start, const Place& place, std::size_t count, int flags) const;
   Error refusal(int number, const Place& place, std::string_view what) const;
-  Status make_folders(Spot& spot, const Place& place, std::size_t from, std::size_t to) const;
+  Status make_folders(Spot& spot, Fd above, const Place& place, std::size_t from, std::size_t to) const;
 
   Fs& fs_;
   std::vector<Root> roots_;
+  mutable Unsynced unsynced_;
 };
 
 }  // namespace windlass::stage

@@ -17,7 +17,7 @@ class FileRun {
     Status status = prepare();
     if (status) status = fill();
     if (status) status = publish();
-    if (status && transfer_.durability == Durability::full) status = sync_way(fs_, spot_, transfer_.target.given);
+    if (status && transfer_.durability == Durability::full) status = sync_way(fs_, shared_.roots.unsynced(), spot_, transfer_.target.given);
     temporary_.reset();
     if (record_) shared_.journal->end(*record_);  // after its temporary is gone or has its name
     Outcome outcome = status ? Outcome{} : failed_outcome(std::move(status.error()));

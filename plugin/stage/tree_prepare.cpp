@@ -194,14 +194,14 @@ Status TreeRun::publish_whole() {
   if (!exchanged) temporary_->keep();
   temporary_.reset();  // where it was exchanged this removes what was there before
   whole_published_ = true;
-  return transfer_.durability == Durability::full ? sync_way(fs_, spot_, transfer_.target.given) : Status{};
+  return transfer_.durability == Durability::full ? sync_way(fs_, shared_.roots.unsynced(), spot_, transfer_.target.given) : Status{};
 }
 
 Status TreeRun::sync_end() const {
   if (transfer_.durability != Durability::full) return {};
   if (const int result = fs_.sync_all(top_->to.get()); result < 0)
     return fail_errno(-result, "sync", transfer_.target.given);
-  return spot_.folder ? sync_way(fs_, spot_, transfer_.target.given) : Status{};
+  return spot_.folder ? sync_way(fs_, shared_.roots.unsynced(), spot_, transfer_.target.given) : Status{};
 }
 
 Outcome TreeRun::outcome(Status status) const {

@@ -89,8 +89,22 @@ Status TreeRun::open_folder(TreeFolder& folder) {
   return enter_target(folder, folder.above->to.get());
 }
 
+// So that another transfer into a folder made here, which may end before this one, knows what it has to sync.
+Status TreeRun::tell_name_made(const TreeFolder& folder, int above) {
+  if (folder.above != nullptr) {
+    shared_.roots.unsynced().name_made_in(folder.above->to_key);
+    return {};
+  }
+  FileInfo info;
+  if (const int result = fs_.info(above, info); result < 0)
+    return fail_errno(-result, "look at the folder of", transfer_.target.given);
+  shared_.roots.unsynced().name_made_in(info.key);
+  return {};
+}
+
 Status TreeRun::enter_target(TreeFolder& folder, int above) {
   const std::string& path = folder.path.empty() ? transfer_.target.given : folder.path;
+  if (auto told = tell_name_made(folder, above); !told) return told;
   const int made = fs_.make_folder(above, folder.name.c_str(), 0700);
   if (made < 0 && made != -EEXIST) return fail_errno(-made, "make the folder", path);
   folder.fresh = made == 0;

@@ -41,6 +41,7 @@ class TreeRun : public std::enable_shared_from_this<TreeRun> {
   FolderPtr take(std::unique_lock<std::mutex>& lock, bool to_the_end);
   void begin_folder(const Tools& tools, const FolderPtr& folder, TreeBatch& batch);
   Status open_folder(TreeFolder& folder);
+  Status tell_name_made(const TreeFolder& folder, int above);
   Status enter_target(TreeFolder& folder, int above);
   void take_entries(const Tools& tools, const FolderPtr& folder, std::vector<Entry>& entries, TreeBatch& batch);
   void add_folder(const FolderPtr& above, const std::string& name);

@@ -57,7 +57,7 @@ class FaultyQueue final : public IoQueue {
   std::deque<IoDone> struck_;
 };
 
-class FaultyFs final : public Fs {
+class FaultyFs : public Fs {
  public:
   FaultyFs(Fs& under, Faults& faults) : under_(under), faults_(faults) {}
 
