@@ -9,17 +9,11 @@ uint8_t rank_at(uint64_t ranks, size_t row) {
   return static_cast<uint8_t>(ranks >> (8 * row));
 }
 
-bool by_key(const Bands::Entry& a, const Bands::Entry& b) {
+bool by_key(const Entry& a, const Entry& b) {
   return a.key < b.key;
 }
 
 }  // namespace
-
-std::array<uint8_t, kRanksMax> Bands::unpack(uint64_t ranks) const {
-  std::array<uint8_t, kRanksMax> bytes;
-  for (size_t row = 0; row < kRanksMax; ++row) bytes[row] = rank_at(ranks, row);
-  return bytes;
-}
 
 void Bands::build(std::span<Entry> entries) {
   for (size_t first = 0; first < entries.size(); first += capacity()) {

@@ -8,42 +8,19 @@
 #include <array>
 #include <bit>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <vector>
 
 #include "plugin/match/index/kernels.hpp"
-#include "plugin/match/wide.hpp"
+#include "plugin/match/index/key.hpp"
 
 namespace windlass::match {
 
-// What offers are ordered by: the smaller is the better.
-struct Key {
-  int64_t price = 0;
-  Wide sum = 0;
-
-  friend bool operator==(const Key& a, const Key& b) { return a.sum == b.sum && a.price == b.price; }
-  friend bool operator<(const Key& a, const Key& b) { return a.price != b.price ? a.price < b.price : a.sum < b.sum; }
-};
-
-inline constexpr Wide kWideMax = static_cast<Wide>(~static_cast<WideUnsigned>(0) >> 1);
-inline constexpr Key kKeyLeast{std::numeric_limits<int64_t>::min(), -kWideMax - 1};
-inline constexpr Key kKeyMost{std::numeric_limits<int64_t>::max(), kWideMax};
-
 class Bands {
  public:
-  struct Entry {
-    Key key;
-    uint64_t ranks;  // as Ranks::of
-    int32_t group;
-  };
-  // Where an entry is; valid until the next change.
-  struct Slot {
-    Key key;
-    Key total;           // the key and what is added to its sum
-    int32_t group = -1;  // -1: nothing was found
-    int32_t position = 0, lane = 0, place = 0;
-  };
+  using Entry = match::Entry;
+  using Slot = match::Slot;
+
   struct Shape {
     size_t rows;   // of ranks
     size_t cells;  // in a band, at most 64
@@ -96,7 +73,6 @@ class Bands {
   Tables tables(const std::vector<Lanes>& of, const int32_t* numbers) const {
     return {of.data()->byte, shape_.rows, numbers};
   }
-  std::array<uint8_t, kRanksMax> unpack(uint64_t ranks) const;
   template <typename Admit, typename Tie>
   void search_band(size_t position, uint64_t places, const std::array<uint8_t, kRanksMax>& least, Search& search,
                    Admit admit, Tie tie) const;
@@ -133,9 +109,9 @@ class Bands {
 };
 
 template <typename Admit, typename Tie>
-Bands::Slot Bands::best(uint64_t ranks, const Key& from, const Key& to, Admit admit, Tie tie) const {
+Slot Bands::best(uint64_t ranks, const Key& from, const Key& to, Admit admit, Tie tie) const {
   if (order_.empty()) return {};
-  const std::array<uint8_t, kRanksMax> least = unpack(ranks);
+  const std::array<uint8_t, kRanksMax> least = bytes_of(ranks);
   const Tables bands = tables(tops_, order_.data());
   Search search{.limit = to};
   for (size_t position = first_band(from);; ++position) {
@@ -192,7 +168,7 @@ int32_t Bands::insert(const Entry& entry, Same same) {
   }
   const size_t position = band_for(entry.key);
   const int32_t band = order_[position];
-  const auto ranks = unpack(entry.ranks);
+  const auto ranks = bytes_of(entry.ranks);
   int place = choose_cell(band, ranks);
   const Cell& cell = cells_[bands_[band].cell[place]];
   uint64_t lanes = cell.live;

@@ -60,7 +60,7 @@ class Index {
     if (!query.known) ask(query);
     if (query.failed || (rules_ && !rules_->quota_allows(task, wanted_))) return;
     const Pool::Search search{wanted_.data(), query.ranks, query.from, query.to};
-    const Bands::Slot slot = rules_ ? pool_.best(search, task, *rules_) : pool_.best(search);
+    const Slot slot = rules_ ? pool_.best(search, task, *rules_) : pool_.best(search);
     if (slot.group < 0) {
       fail(query);
       return;
@@ -101,7 +101,7 @@ class Index {
     failures_.add(wanted_.data());
   }
 
-  void place(int32_t task, const Query& query, const Bands::Slot& slot) {
+  void place(int32_t task, const Query& query, const Slot& slot) {
     const int32_t offer = pool_.offer(slot);
     const bool descending = problem_.policy == Policy::worst_fit;
     placement_.put(task, offer, descending ? slot.total.sum + query.sum : slot.total.sum - query.sum);

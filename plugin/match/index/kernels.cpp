@@ -1,5 +1,7 @@
 #include "plugin/match/index/kernels.hpp"
 
+#include <bit>
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -22,7 +24,7 @@ uint64_t columns_plain(const uint8_t* table, const uint8_t* least, size_t rows) 
   return mask;
 }
 
-// One loop for each kind of CPU; a macro, for a template would not take over the target of its caller.
+// The loops for each kind of CPU; a macro, for a template would not take over the target of its caller.
 #define WINDLASS_FIRST(name, target, columns)                                              \
   target Hit name(const Tables& tables, size_t begin, size_t end, const uint8_t* least) {  \
     for (size_t at = begin; at < end; ++at) {                                              \
@@ -34,8 +36,18 @@ uint64_t columns_plain(const uint8_t* table, const uint8_t* least, size_t rows) 
     return {end, 0};                                                                       \
   }
 
+#define WINDLASS_AMONG(name, target, columns)                                                     \
+  target Hit name(const uint8_t* base, size_t rows, uint64_t places, const uint8_t* least) {      \
+    for (; places != 0; places &= places - 1) {                                                   \
+      const auto at = static_cast<size_t>(std::countr_zero(places));                              \
+      if (const uint64_t mask = columns(base + at * rows * kLanes, least, rows)) return {at, mask}; \
+    }                                                                                             \
+    return {kLanes, 0};                                                                           \
+  }
+
 WINDLASS_FIRST(first_plain, , columns_plain)
-constexpr Kernel kPlain{Engine::scalar, first_plain};
+WINDLASS_AMONG(among_plain, , columns_plain)
+constexpr Kernel kPlain{Engine::scalar, first_plain, among_plain};
 
 #if defined(__x86_64__)
 
@@ -67,10 +79,32 @@ WINDLASS_AVX512 inline uint64_t columns_avx512(const uint8_t* table, const uint8
 
 WINDLASS_FIRST(first_avx2, WINDLASS_AVX2, columns_avx2)
 WINDLASS_FIRST(first_avx512, WINDLASS_AVX512, columns_avx512)
+WINDLASS_AMONG(among_avx2, WINDLASS_AVX2, columns_avx2)
+WINDLASS_AMONG(among_avx512_rows, WINDLASS_AVX512, columns_avx512)
+
+// What is looked for stays in registers where there are four rows or fewer, as most often.
+WINDLASS_AVX512 Hit among_avx512(const uint8_t* base, size_t rows, uint64_t places, const uint8_t* least) {
+  if (rows > 4) return among_avx512_rows(base, rows, places, least);
+  const auto bound = [least, rows](size_t row) WINDLASS_AVX512 {
+    return _mm512_set1_epi8(static_cast<char>(least[row < rows ? row : 0]));
+  };
+  const __m512i a = bound(0), b = bound(1), c = bound(2), d = bound(3);
+  const size_t second = rows > 1 ? kLanes : 0, third = rows > 2 ? 2 * kLanes : 0, fourth = rows > 3 ? 3 * kLanes : 0;
+  for (; places != 0; places &= places - 1) {
+    const auto at = static_cast<size_t>(std::countr_zero(places));
+    const uint8_t* table = base + at * rows * kLanes;
+    const __mmask64 first = _mm512_cmpge_epu8_mask(_mm512_load_si512(table), a);
+    const __mmask64 other = _mm512_cmpge_epu8_mask(_mm512_load_si512(table + third), c);
+    const uint64_t mask = _mm512_mask_cmpge_epu8_mask(first, _mm512_load_si512(table + second), b) &
+                          _mm512_mask_cmpge_epu8_mask(other, _mm512_load_si512(table + fourth), d);
+    if (mask) return {at, mask};
+  }
+  return {kLanes, 0};
+}
 
 Kernel widest() {
-  if (__builtin_cpu_supports("avx512bw")) return {Engine::avx512, first_avx512};
-  if (__builtin_cpu_supports("avx2")) return {Engine::avx2, first_avx2};
+  if (__builtin_cpu_supports("avx512bw")) return {Engine::avx512, first_avx512, among_avx512};
+  if (__builtin_cpu_supports("avx2")) return {Engine::avx2, first_avx2, among_avx2};
   return kPlain;
 }
 
@@ -89,8 +123,11 @@ uint64_t columns_neon(const uint8_t* table, const uint8_t* least, size_t rows) {
   return mask;
 }
 
+WINDLASS_FIRST(first_neon, , columns_neon)
+WINDLASS_AMONG(among_neon, , columns_neon)
+
 Kernel widest() {
-  return {Engine::neon, at_least_neon};
+  return {Engine::neon, first_neon, among_neon};
 }
 
 #else

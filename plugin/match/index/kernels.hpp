@@ -27,6 +27,9 @@ struct Kernel {
   Engine engine;
   // The first table from numbers[begin] to before numbers[end] that has a column at least as large as `least`.
   Hit (*first)(const Tables& tables, size_t begin, size_t end, const uint8_t* least);
+  // The same of at most 64 tables that lie side by side at `base`, those whose bit is set in `places`; at 64 where
+  // nothing was hit.
+  Hit (*among)(const uint8_t* base, size_t rows, uint64_t places, const uint8_t* least);
 };
 
 // The widest that this CPU has; looked up once.

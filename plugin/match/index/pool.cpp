@@ -14,11 +14,7 @@ std::vector<int32_t> numbers(size_t count) {
   return made;
 }
 
-// Exclusive offers only go: full cells. In packing they come back: room to insert.
-Bands::Shape shape_of(const Problem& problem, const Ranks& ranks) {
-  const bool packing = problem.mode == Mode::packing;
-  return {.rows = ranks.rows(), .cells = packing ? kLanes : size_t{4}, .fill = packing ? size_t{44} : kLanes};
-}
+constexpr size_t kFill = 44;  // of a cell's 64 places at first, for offers come back
 
 }  // namespace
 
@@ -28,15 +24,16 @@ Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, c
       packing_(problem.mode == Mode::packing),
       swap_remove_(problem.ties == Ties::swap_remove),
       descending_(problem.policy == Policy::worst_fit),
-      alone_(problem.constraints != nullptr),
+      alone_(problem.constraints || (!packing_ && !swap_remove_)),
       tie_(numbers(problem.offers)),
       heaps_(problem.offers, tie_),
       group_of_(problem.offers, -1),
       left_(problem.dimensions),
-      bands_(shape_of(problem, ranks), kernel) {
+      table_(ranks.rows(), kernel),
+      bands_({.rows = ranks.rows(), .cells = kLanes, .fill = kFill}, kernel) {
   if (swap_remove_) list_ = tie_;
-  const SortedOffers sorted = sort_offers(problem, scoring);
-  std::vector<Bands::Entry> entries;
+  const SortedOffers sorted = sort_offers(problem, scoring, !alone_);
+  std::vector<Entry> entries;
   entries.reserve(sorted.offers.size());
   amounts_.reserve(sorted.offers.size() * dimensions_);
   for (const int32_t offer : sorted.offers) {
@@ -51,25 +48,34 @@ Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, c
     group_of_[offer] = entries.back().group;
     root_.back() = heaps_.push(root_.back(), offer);
   }
-  bands_.build(entries);
+  if (packing_) {
+    bands_.build(entries);
+  } else {
+    for (const Entry& entry : entries) table_.push(entry, tie_[root_[entry.group]]);
+  }
 }
 
-Bands::Slot Pool::best(const Search& search) const {
+Slot Pool::best(const Search& search) const {
   const auto admit = [&](int32_t group) { return holds(group, search.wanted) ? Wide{0} : Wide{-1}; };
-  return bands_.best(search.ranks, search.from, search.to, admit, [&](int32_t group) { return tie_[root_[group]]; });
+  const auto tie = [&](int32_t group) { return tie_[root_[group]]; };
+  if (packing_) return bands_.best(search.ranks, search.from, search.to, admit, tie);
+  if (alone_ && !swap_remove_) return table_.first(search.ranks, search.from, search.to, admit);
+  return table_.best(search.ranks, search.from, search.to, admit, tie);
 }
 
-Bands::Slot Pool::best(const Search& search, int32_t task, Rules& rules) const {
+Slot Pool::best(const Search& search, int32_t task, Rules& rules) const {
   const std::span<const int64_t> wanted(search.wanted, dimensions_);
   const auto admit = [&](int32_t group) {
     const int32_t offer = root_[group];
     if (!holds(group, search.wanted) || !rules.admits(task, offer, wanted)) return Wide{-1};
     return rules.penalty(task, offer);
   };
-  return bands_.best(search.ranks, search.from, search.to, admit, [&](int32_t group) { return tie_[root_[group]]; });
+  const auto tie = [&](int32_t group) { return tie_[root_[group]]; };
+  if (packing_) return bands_.best(search.ranks, search.from, search.to, admit, tie);
+  return table_.best(search.ranks, search.from, search.to, admit, tie);
 }
 
-Key Pool::take(const Bands::Slot& slot, const int64_t* wanted, Wide wanted_sum) {
+Key Pool::take(const Slot& slot, const int64_t* wanted, Wide wanted_sum) {
   const int32_t group = slot.group;
   const int32_t offer = root_[group];
   Key key = slot.key;
@@ -80,16 +86,22 @@ Key Pool::take(const Bands::Slot& slot, const int64_t* wanted, Wide wanted_sum) 
   }
   root_[group] = heaps_.pop(offer);
   if (root_[group] == TieHeaps::kNone) {
-    bands_.erase(slot);
-    spare_.push_back(group);
+    if (packing_) {
+      bands_.erase(slot);
+      spare_.push_back(group);
+    } else {
+      table_.erase(slot);
+    }
   }
-  if (swap_remove_) fill_hole(offer);
+  if (swap_remove_) fill_hole(offer, slot);
+  if (!packing_) table_.tidy();
   if (packing_) put_back(offer, key, left_);
   return key;
 }
 
 // The last of the list takes the place of a used offer.
-void Pool::fill_hole(int32_t offer) {
+void Pool::fill_hole(int32_t offer, const Slot& slot) {
+  table_.raise_tie(slot, [&](int32_t group) { return tie_[root_[group]]; });
   const int32_t hole = tie_[offer];
   const int32_t last = list_.back();
   list_.pop_back();
@@ -97,7 +109,9 @@ void Pool::fill_hole(int32_t offer) {
   list_[hole] = last;
   tie_[last] = hole;
   const int32_t group = group_of_[last];
-  if (group >= 0) root_[group] = heaps_.sunk(root_[group], last);
+  if (group < 0) return;
+  root_[group] = heaps_.sunk(root_[group], last);
+  table_.lower_tie(group, hole);
 }
 
 void Pool::put_back(int32_t offer, const Key& key, std::vector<int64_t>& amounts) {

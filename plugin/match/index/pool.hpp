@@ -7,6 +7,7 @@
 
 #include "plugin/match/index/bands.hpp"
 #include "plugin/match/index/ranks.hpp"
+#include "plugin/match/index/table.hpp"
 #include "plugin/match/index/tie_heap.hpp"
 #include "plugin/match/problem.hpp"
 #include "plugin/match/rules.hpp"
@@ -25,13 +26,13 @@ class Pool {
     Key from, to;
   };
   // The least key among the offers that hold what is wanted; group -1 where there is none.
-  Bands::Slot best(const Search& search) const;
+  Slot best(const Search& search) const;
   // The same under constraints: the least key with the penalty, of the offers that the rules admit.
-  Bands::Slot best(const Search& search, int32_t task, Rules& rules) const;
+  Slot best(const Search& search, int32_t task, Rules& rules) const;
   // The offer of the slot's group that wins ties.
-  int32_t offer(const Bands::Slot& slot) const { return root_[slot.group]; }
+  int32_t offer(const Slot& slot) const { return root_[slot.group]; }
   // Takes that offer: away in exclusive mode, else it comes back with less, and its new key is answered.
-  Key take(const Bands::Slot& slot, const int64_t* wanted, Wide wanted_sum);
+  Key take(const Slot& slot, const int64_t* wanted, Wide wanted_sum);
   // After `take`: what the offer holds now.
   const int64_t* amounts(int32_t offer) const { return group_amounts(group_of_[offer]); }
 
@@ -45,13 +46,15 @@ class Pool {
     for (size_t d = 0; d < dimensions_; ++d) enough &= wanted[d] <= has[d];
     return enough;
   }
-  void fill_hole(int32_t offer);
+  void fill_hole(int32_t offer, const Slot& slot);
   void put_back(int32_t offer, const Key& key, std::vector<int64_t>& amounts);
 
   const Ranks& ranks_;
   const size_t dimensions_;
   const bool packing_, swap_remove_, descending_;
-  const bool alone_;           // each offer is a group of its own: under constraints equal ones may differ
+  // Each offer is a group of its own: under constraints equal ones may differ, and an exclusive row that is in the order
+  // of ties needs no groups.
+  const bool alone_;
   std::vector<int32_t> tie_;   // by offer: the lower wins a tie
   std::vector<int32_t> list_;  // swap_remove: free offers by position
   TieHeaps heaps_;
@@ -60,7 +63,8 @@ class Pool {
   std::vector<int32_t> group_of_;  // by offer
   std::vector<int32_t> spare_;     // groups without offers
   std::vector<int64_t> left_;      // scratch: what an offer holds after a task
-  Bands bands_;
+  Table table_;  // exclusive
+  Bands bands_;  // packing
 };
 
 }  // namespace windlass::match

@@ -70,15 +70,16 @@ void radix_sort(std::vector<Coarse>& values) {
   }
 }
 
-// A run whose digits are equal: exactly by key, amounts and number, unless all are alike as they stand.
-void sort_run(const Problem& problem, const std::vector<Key>& keys, Coarse* begin, Coarse* end) {
+// A run whose digits are equal: exactly, unless all are alike as they stand.
+void sort_run(const Problem& problem, const std::vector<Key>& keys, bool by_amounts, Coarse* begin, Coarse* end) {
   const bool alike = std::all_of(begin + 1, end, [&](const Coarse& one) {
-    return keys[one.offer] == keys[begin->offer] && same_amounts(problem, one.offer, begin->offer);
+    return keys[one.offer] == keys[begin->offer] &&
+           (!by_amounts || same_amounts(problem, one.offer, begin->offer));
   });
   if (alike) return;
   std::sort(begin, end, [&](const Coarse& a, const Coarse& b) {
     if (!(keys[a.offer] == keys[b.offer])) return keys[a.offer] < keys[b.offer];
-    for (size_t d = 0; d < problem.dimensions; ++d) {
+    for (size_t d = 0; by_amounts && d < problem.dimensions; ++d) {
       const int64_t x = problem.offer_amount(a.offer, d), y = problem.offer_amount(b.offer, d);
       if (x != y) return x < y;
     }
@@ -96,7 +97,7 @@ bool same_amounts(const Problem& problem, int32_t a, int32_t b) {
   return true;
 }
 
-SortedOffers sort_offers(const Problem& problem, const Scoring& scoring) {
+SortedOffers sort_offers(const Problem& problem, const Scoring& scoring, bool by_amounts) {
   SortedOffers sorted;
   sorted.key = keys_of(problem, scoring);
   std::vector<int32_t> offers;
@@ -108,7 +109,7 @@ SortedOffers sort_offers(const Problem& problem, const Scoring& scoring) {
   radix_sort(values);
   for (size_t begin = 0, end = 0; begin < values.size(); begin = end) {
     while (end < values.size() && values[end].digits == values[begin].digits) ++end;
-    if (end - begin > 1) sort_run(problem, sorted.key, values.data() + begin, values.data() + end);
+    if (end - begin > 1) sort_run(problem, sorted.key, by_amounts, values.data() + begin, values.data() + end);
   }
   for (size_t i = 0; i < offers.size(); ++i) offers[i] = values[i].offer;
   sorted.offers = std::move(offers);

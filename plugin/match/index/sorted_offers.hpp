@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "plugin/match/index/bands.hpp"
+#include "plugin/match/index/key.hpp"
 #include "plugin/match/problem.hpp"
 #include "plugin/match/scoring.hpp"
 
@@ -12,11 +12,11 @@ namespace windlass::match {
 
 struct SortedOffers {
   std::vector<Key> key;         // by offer
-  std::vector<int32_t> offers;  // those that any task may take; by key, then amounts, then number
+  std::vector<int32_t> offers;  // those that any task may take; by key, then amounts where asked, then number
 };
 
 // Keys: the price where the policy is cost, then the weighted sum, negated for worst_fit.
-SortedOffers sort_offers(const Problem& problem, const Scoring& scoring);
+SortedOffers sort_offers(const Problem& problem, const Scoring& scoring, bool by_amounts);
 
 // Equal in every dimension.
 bool same_amounts(const Problem& problem, int32_t a, int32_t b);
