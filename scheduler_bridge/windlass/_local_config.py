@@ -35,6 +35,15 @@ def settings_of(config: Mapping[str, Any], folder: Path) -> dict[str, dict[str, 
     return {name: _nested(section) for name, section in settings.items()}
 
 
+def roots_of(config: Mapping[str, Any]) -> list[Path]:
+    """`stage.roots` of a caller's configuration, resolved; the daemon refuses what is no list of paths."""
+    section = config.get("stage")
+    roots = config.get("stage.roots", section.get("roots") if isinstance(section, Mapping) else None)
+    if not isinstance(roots, (list, tuple, set)):
+        return []
+    return [Path(os.path.realpath(root)) for root in roots if isinstance(root, (str, os.PathLike))]
+
+
 def _nested(section: dict[str, Any]) -> dict[str, Any]:
     """`s3.endpoint` inside a section becomes a mapping of its own; None leaves a key to the daemon's default."""
     nested: dict[str, Any] = {}

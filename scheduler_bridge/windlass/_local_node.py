@@ -21,7 +21,7 @@ import yaml
 from . import _guardian
 from ._client import Client
 from ._errors import InvalidArgument, NotFound, Unavailable, WindlassError
-from ._local_config import environment, settings_of
+from ._local_config import environment, roots_of, settings_of
 
 READY_S = 20.0
 _FOLDER_BYTES_MAX = 70  # so that the socket's path stays within what the daemon takes
@@ -46,7 +46,7 @@ class LocalNode:
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         program = find_windlassd()
-        self.folder = _short_folder()
+        self.folder = _short_folder(roots_of(config or {}))
         self.log_path = self.folder / "log"
         self.config_path = self.folder / "config.yaml"
         self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -263,11 +263,16 @@ def find_windlassd() -> str:
     return os.path.abspath(found)
 
 
-def _short_folder() -> Path:
-    for parent in (tempfile.gettempdir(), "/tmp", "/dev/shm"):
-        if len(os.fsencode(parent)) <= _FOLDER_BYTES_MAX and os.path.isdir(parent):
+def _short_folder(roots: list[Path]) -> Path:
+    """A new folder outside the roots, where the daemon may keep its state, with a name short enough for a socket."""
+    for parent in map(os.path.realpath, (tempfile.gettempdir(), "/tmp", "/dev/shm", "/run")):
+        covered = any(Path(parent).is_relative_to(root) for root in roots)
+        if len(os.fsencode(parent)) <= _FOLDER_BYTES_MAX and os.access(parent, os.W_OK | os.X_OK) and not covered:
             return Path(tempfile.mkdtemp(prefix="windlass-", dir=parent))
-    raise Unavailable("there is no temporary folder with a short enough name for a socket", retryable=False)
+    raise Unavailable(
+        "there is no temporary folder outside stage.roots with a name short enough for a socket: set TMPDIR to one",
+        retryable=False,
+    )
 
 
 def _with_scheme(scheme: str, address: Any) -> str | None:

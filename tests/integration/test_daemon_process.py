@@ -54,6 +54,12 @@ def test_the_socket_and_its_folder_are_the_owners_alone(node: windlass.LocalNode
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_root_may_cover_the_temporary_folder(nodes: Make, tmp_path: Path):
+    node = nodes({"stage.roots": ["/tmp", tmp_path]})
+    assert not str(node.folder).startswith("/tmp/")
+    assert serves(node)
+
+
 def test_sigterm_ends_an_idle_daemon_soon_and_removes_the_socket(node: windlass.LocalNode):
     path = Path(node.address.removeprefix("ipc://"))
     begun = time.monotonic()
