@@ -14,6 +14,11 @@ std::optional<int64_t> read_integer(std::string_view text) {
 }
 
 int32_t Texts::number_of(std::string_view text) {
+  if (kept_) {
+    const auto known = numbers_.find(text);
+    if (known != numbers_.end()) return known->second;
+    text = kept_->emplace_back(text);
+  }
   const auto [at, fresh] = numbers_.try_emplace(text, static_cast<int32_t>(integers_.size()));
   if (fresh) integers_.push_back(read_integer(text));
   return at->second;

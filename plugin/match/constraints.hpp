@@ -2,10 +2,14 @@
 // are numbered, equal texts alike. Views point into the caller's columns and bytes, and live as long as those.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -16,12 +20,15 @@ namespace windlass::match {
 // Label texts by number, and what those that read as an int64 are.
 class Texts {
  public:
+  // From now on new texts are copied, so that they outlive the bytes that they were read from.
+  void keep() { kept_ = std::make_shared<std::deque<std::string>>(); }
   int32_t number_of(std::string_view text);
   std::optional<int64_t> integer(int32_t number) const { return integers_[number]; }
 
  private:
   std::unordered_map<std::string_view, int32_t> numbers_;
   std::vector<std::optional<int64_t>> integers_;
+  std::shared_ptr<std::deque<std::string>> kept_;
 };
 
 // [+-]?[0-9]+ within int64.
@@ -34,6 +41,8 @@ struct Condition {
   std::vector<int32_t> not_in{};             // ascending
   std::optional<bool> exists{};
   std::optional<int64_t> min{}, max{};
+
+  friend auto operator<=>(const Condition&, const Condition&) = default;
 };
 using Conditions = std::vector<std::pair<int32_t, Condition>>;
 

@@ -7,7 +7,7 @@
 
 namespace windlass::match {
 
-enum class FaultKind { invalid_argument, unimplemented };
+enum class FaultKind { invalid_argument, unimplemented, aborted };
 enum class Side { none, tasks, offers, options };
 
 struct Fault {

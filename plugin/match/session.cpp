@@ -1,0 +1,162 @@
+#include "plugin/match/session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "plugin/match/amounts.hpp"
+#include "plugin/match/validate.hpp"
+
+namespace windlass::match {
+namespace {
+
+constexpr int64_t kWeight = 65536;  // where none was given
+
+}  // namespace
+
+Session::Session(const Options& options) : options_(options) {
+  texts_.keep();
+}
+
+Problem Session::with_options(const Problem& rows) const {
+  Problem problem = rows;
+  problem.mode = options_.mode;
+  problem.policy = options_.policy;
+  problem.ties = Ties::stable;
+  problem.normalize = options_.normalize;
+  problem.max_score = options_.max_score;
+  problem.max_price = options_.max_price;
+  problem.weights = problem.scale = nullptr;
+  return problem;
+}
+
+Check Session::read(std::string_view bytes, std::span<const Column> columns, const Problem& problem,
+                    Constraints& given) {
+  given.texts = std::move(texts_);
+  Check fault = decode_constraints(bytes, columns, problem, given);
+  texts_ = std::move(given.texts);
+  return fault;
+}
+
+std::vector<int32_t> Session::kinds() const {
+  std::vector<int32_t> kinds;
+  for (size_t d = 0; d < use_.size(); ++d) {
+    if (use_[d] == Use::kind) kinds.push_back(static_cast<int32_t>(d));
+  }
+  return kinds;
+}
+
+// Scale and weights with those that the rows bring for new dimensions.
+Session::Scale Session::grown(const Problem& rows) const {
+  Scale scale = scale_;
+  for (size_t d = scale.fixed.size(); d < rows.dimensions; ++d) {
+    scale.fixed.push_back(rows.scale ? rows.scale[d] : 0);
+    scale.weights.push_back(rows.weights ? rows.weights[d] : kWeight);
+    scale.largest.push_back(scale.fixed.back());
+  }
+  return scale;
+}
+
+void Session::grow(const Scale& scale) {
+  if (scale.fixed.size() == state_.dimensions()) return;
+  scale_ = scale;
+  use_.resize(scale.fixed.size(), Use::unknown);
+  state_.grow(scale.fixed.size());
+  index_.reset();
+}
+
+// M_d comes with the first offers that have any of d; later an offer far above it sets it anew.
+void Session::rescale_for(const Change& change) {
+  for (size_t d = 0; d < change.rows.dimensions; ++d) {
+    const int64_t* column = change.rows.offer_amounts[d];
+    if (!column || scale_.fixed[d] > 0) continue;
+    int64_t& largest = scale_.largest[d];
+    const int64_t before = largest;
+    if (largest == 0 && change.rows.offers > 0) largest = *std::max_element(column, column + change.rows.offers);
+    for (size_t row = 0; row < change.rows.offers; ++row) {
+      if (column[row] > static_cast<Wide>(largest) << 24) largest = column[row];
+    }
+    if (largest != before) index_.reset();
+  }
+}
+
+bool Session::rescale() {
+  bool changed = false;
+  for (size_t d = 0; d < state_.dimensions(); ++d) {
+    if (scale_.fixed[d] > 0) continue;
+    const std::vector<int64_t>& column = state_.record(d);
+    const int64_t largest = column.empty() ? 0 : *std::max_element(column.begin(), column.end());
+    changed = changed || largest != scale_.largest[d];
+    scale_.largest[d] = largest;
+  }
+  if (changed) index_.reset();
+  return changed;
+}
+
+bool Session::offered(size_t slot) const {
+  const SessionState::Offer& offer = state_.offer(slot);
+  return offer.present && (options_.mode == Mode::packing || offer.tasks.empty());
+}
+
+Check Session::apply(const Change& change, Applied& applied) {
+  // Weights and scale of new dimensions must be right before they are taken.
+  Scale scale = grown(change.rows);
+  if (Check fault = check_change(change, scale)) return fault;
+  grow(scale);
+  std::vector<int32_t> touched;
+  for (const int64_t number : change.releases) {
+    const int32_t slot = state_.release(number);
+    if (slot < 0) continue;
+    touched.push_back(slot);
+    ++applied.released;
+  }
+  for (const int64_t number : change.removes) {
+    const int32_t slot = state_.slot_of(number);
+    if (slot < 0) continue;
+    state_.remove(slot);
+    touched.push_back(slot);
+    ++applied.removed;
+  }
+  for (const DeviceKind& kind : change.given ? change.given->devices : std::vector<DeviceKind>{}) {
+    use_[kind.dimension] = Use::kind;
+  }
+  for (size_t row = 0; row < change.numbers.size(); ++row) {
+    const SessionState::Record record{change.rows, change.given, row};
+    if (row < change.adds) {
+      touched.push_back(state_.add(change.numbers[row], record));
+    } else {
+      touched.push_back(state_.slot_of(change.numbers[row]));
+      state_.update(touched.back(), record);
+    }
+  }
+  for (size_t d = 0; d < change.rows.dimensions; ++d) {
+    const int64_t* column = change.rows.offer_amounts[d];
+    const bool any = column && std::any_of(column, column + change.rows.offers, [](int64_t x) { return x > 0; });
+    if (any && use_[d] == Use::unknown) use_[d] = Use::amount;
+  }
+  rescale_for(change);
+  const bool rescaled = change.rescale && rescale();
+  if (state_.sparse()) {
+    state_.compact();
+    index_.reset();
+  }
+  if (index_) {
+    for (const int32_t slot : touched) index_->refresh(slot, offered(slot));
+  }
+  version_ += !touched.empty() || rescaled ? 1 : 0;
+  return {};
+}
+
+Check Session::match(const Call& call, Answer& answer) {
+  if (Check fault = check_call(call)) return fault;
+  answer.offer_number.assign(call.tasks.tasks, -1);
+  if (wants_index(call)) {
+    match_indexed(call, answer.placement);
+  } else if (Check fault = match_anew(call, answer.placement)) {
+    return fault;
+  }
+  answer_places(answer);
+  version_ += answer.placement.placed > 0 ? 1 : 0;
+  return {};
+}
+
+}  // namespace windlass::match

@@ -1,0 +1,83 @@
+// The offers that a session has left, kept in the order of their keys from call to call: for a task without constraints
+// the best offer is found, and an offer that changed is put right, without a look at the others. Offers with equal
+// amounts share a group. Serves best_fit, worst_fit and cost. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "plugin/match/index/bands.hpp"
+#include "plugin/match/index/failures.hpp"
+#include "plugin/match/index/ranks.hpp"
+#include "plugin/match/scoring.hpp"
+#include "plugin/match/session_state.hpp"
+
+namespace windlass::match {
+
+class SessionIndex {
+ public:
+  struct Found {
+    int32_t slot = -1;
+    int64_t price = 0;
+    Wide score = 0;
+  };
+
+  // `problem`: the session's options, scale and weights, and tasks like those that will be asked for. Its dimensions
+  // are those of the state. All slots are empty until `fill`.
+  SessionIndex(const SessionState& state, const Problem& problem);
+
+  // Takes in every slot that `offered` tells.
+  void fill(const std::vector<bool>& offered);
+  // The slot has changed, or is new.
+  void refresh(int32_t slot, bool offered);
+
+  // Before the first `best` of a call: offers may have grown since the last one.
+  void begin_call() { failures_.emplace(state_.dimensions()); }
+  // `wanted`: amounts by dimension.
+  Found best(const int64_t* wanted);
+
+  // How many tasks the index was shaped by.
+  size_t sampled() const { return sampled_; }
+
+ private:
+  struct Group {
+    Key key;
+    uint64_t ranks = 0;
+    uint64_t hash = 0;
+    int32_t next = -1;  // of equal hash
+    int32_t live = 0;
+    std::vector<int32_t> heap;  // slots, the lowest first; some have left, but never the first
+  };
+
+  const int64_t* amounts(int32_t group) const { return amounts_.data() + static_cast<size_t>(group) * dimensions_; }
+  Key key_of(int32_t slot);
+  uint64_t hash_of(const Key& key) const;
+  int32_t find(uint64_t hash, const Key& key) const;
+  bool admitted(int32_t slot) const;
+  void join(int32_t slot, std::vector<Entry>* entries);
+  void leave(int32_t slot);
+  void end(int32_t group);
+  void tidy(int32_t group);
+
+  const SessionState& state_;
+  const Policy policy_;
+  const bool packing_;
+  const std::optional<int64_t> max_price_;
+  const size_t dimensions_;
+  const size_t sampled_;
+  const Scoring scoring_;
+  const Ranks ranks_;
+  Bands bands_;
+  std::vector<Group> groups_;
+  std::vector<int64_t> amounts_;  // [groups][dimensions]
+  std::vector<int32_t> spare_;
+  std::unordered_map<uint64_t, int32_t> by_hash_;
+  std::vector<int32_t> group_of_;  // by slot, -1: not there
+  std::vector<int64_t> now_;       // scratch: what the slot at hand has
+  std::optional<Failures> failures_;
+};
+
+}  // namespace windlass::match

@@ -1,0 +1,130 @@
+// What a matching session keeps: records of offers, what is placed on them, and what is free. Offers lie in slots in
+// tie order, removed ones leave theirs empty until `compact`. No checks: the caller (session.cpp) has made them. One
+// thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "plugin/match/constraints.hpp"
+#include "plugin/match/problem.hpp"
+
+namespace windlass::match {
+
+// Sets that offers share, numbered while any has them.
+template <typename Set>
+class SharedSets {
+ public:
+  // -1 for none.
+  int32_t take(const Set* set) {
+    if (!set) return -1;
+    const auto [at, fresh] = numbers_.try_emplace(*set, 0);
+    if (fresh) {
+      if (spare_.empty()) {
+        spare_.push_back(static_cast<int32_t>(sets_.size()));
+        sets_.emplace_back();
+        users_.push_back(0);
+      }
+      at->second = spare_.back();
+      spare_.pop_back();
+      sets_[at->second] = *set;
+    }
+    ++users_[at->second];
+    return at->second;
+  }
+  void drop(int32_t number) {
+    if (number < 0 || --users_[number] > 0) return;
+    numbers_.erase(sets_[number]);
+    sets_[number] = {};
+    spare_.push_back(number);
+  }
+  bool empty() const { return numbers_.empty(); }
+  const std::vector<Set>& sets() const { return sets_; }
+  const Set* at(int32_t number) const { return number < 0 ? nullptr : &sets_[number]; }
+
+ private:
+  std::map<Set, int32_t> numbers_;
+  std::vector<Set> sets_;
+  std::vector<int64_t> users_;
+  std::vector<int32_t> spare_;
+};
+
+class SessionState {
+ public:
+  struct Kind {  // devices of an offer, by index
+    int32_t dimension;
+    std::vector<int64_t> shares;  // as the record says
+    std::vector<int64_t> held;
+  };
+  struct Offer {
+    int64_t number = -1;
+    int64_t price = -1;
+    int32_t node = 0;  // its own where none was given: kOwnNode or more
+    int32_t labels = -1, only = -1, staged = -1;
+    bool present = false;
+    std::vector<Kind> kinds{};
+    std::vector<int64_t> tasks{};  // placed here
+  };
+  struct Task {
+    int32_t slot = -1;
+    int32_t at = 0;  // in its offer's tasks
+    int32_t tenant = 0, group = -1;
+    std::vector<int32_t> avoid{};
+    std::vector<int64_t> amounts{};  // by dimension, of those known when it was placed
+    std::vector<Device> devices{};
+  };
+  // A row of a change.
+  struct Record {
+    const Problem& rows;
+    const Constraints* given;
+    size_t row;
+  };
+
+  static constexpr int32_t kOwnNode = 1 << 30;  // numbers of nodes that callers give lie below
+
+  size_t slots() const { return offers_.size(); }
+  size_t present() const { return slot_of_.size(); }
+  size_t dimensions() const { return record_.size(); }
+  const Offer& offer(size_t slot) const { return offers_[slot]; }
+  int32_t slot_of(int64_t number) const;
+  bool has_task(int64_t number) const { return tasks_.contains(number); }
+  const std::unordered_map<int64_t, Task>& tasks() const { return tasks_; }
+  const std::vector<int64_t>& record(size_t d) const { return record_[d]; }
+  const std::vector<int64_t>& free(size_t d) const { return free_[d]; }
+  const SharedSets<Labels>& labels() const { return labels_; }
+  const SharedSets<Conditions>& only() const { return only_; }
+  const SharedSets<std::vector<int32_t>>& staged() const { return staged_; }
+
+  void grow(size_t dimensions);
+  int32_t add(int64_t number, const Record& record);
+  void update(int32_t slot, const Record& record);
+  void remove(int32_t slot);
+  // The slot that it was on, -1 where there is no such task.
+  int32_t release(int64_t number);
+  // `task.slot` says where; takes its amounts and devices off what is free.
+  void hold(int64_t number, Task task);
+  bool sparse() const { return slots() > 64 && present() * 2 < slots(); }
+  void compact();
+  // By slot: its place among the offers present.
+  std::vector<int32_t> places() const;
+
+ private:
+  void write(int32_t slot, const Record& record);
+  void drop_sets(const Offer& offer);
+  void give_back(const Task& task);
+  void refresh(int32_t slot, size_t d);
+  void forget_devices(Offer& offer);
+
+  std::vector<Offer> offers_;
+  std::vector<std::vector<int64_t>> record_, held_, free_;  // [dimensions][slots]
+  std::unordered_map<int64_t, int32_t> slot_of_;
+  std::unordered_map<int64_t, Task> tasks_;
+  SharedSets<Labels> labels_;
+  SharedSets<Conditions> only_;
+  SharedSets<std::vector<int32_t>> staged_;
+};
+
+}  // namespace windlass::match
