@@ -48,9 +48,9 @@ Call::Call(std::vector<Transfer> transfers, Sequence first, std::uint64_t tag, s
       outcomes_(transfers_.size()),
       unfinished_(transfers_.size()) {}
 
-void Call::set_totals(std::int64_t bytes, std::int64_t files) {
-  bytes_total_ = bytes;
-  files_total_ = files;
+void Call::set_totals(std::uint64_t bytes, std::uint64_t files) {
+  bytes_total_ = static_cast<std::int64_t>(bytes);
+  files_total_ = static_cast<std::int64_t>(files);
 }
 
 void Call::set_outcome(std::size_t transfer, Outcome outcome) {
@@ -63,6 +63,7 @@ void Call::end_if_empty() {
 }
 
 void Call::end() {
+  if (bytes_total_ < 0) set_totals(bytes_done, files_done);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begun_;
   report_ = encode_report(transfers_, outcomes_, seconds.count());
   {

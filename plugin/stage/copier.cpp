@@ -78,15 +78,18 @@ class Copy {
   Slot& slot_of(std::uint64_t chunk) { return slots_[chunk % buffers_.count()]; }
 
   void begin_reads() {
+    const std::uint32_t limit = pace_.bytes_at_once();
+    const std::uint32_t bytes_max = limit == 0 ? buffers_.bytes() : std::min(limit, buffers_.bytes());
     while (!error_ && slot_of(next_read_).phase == Slot::Phase::free && find_data()) {
       Slot& slot = slot_of(next_read_);
-      const auto want = static_cast<std::uint32_t>(std::min<std::uint64_t>(buffers_.bytes(), data_end_ - position_));
+      const auto want = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes_max, data_end_ - position_));
       if (auto admitted = pace_.admit(want); !admitted) return stop(std::move(admitted.error()));
       slot = {Slot::Phase::reading, position_, position_ - planned_to_, want, 0, 0, false};
       position_ += want;
       planned_to_ = position_;
       pace_.holding(buffers_.bytes());
       push_read(next_read_++);
+      if (limit != 0) return;  // waiting for bandwidth, what is done could not be told
     }
   }
 

@@ -17,6 +17,8 @@ class Pace {
   virtual ~Pace() = default;
   // Before bytes are read: waits for bandwidth. Fails with CANCELLED where the copy shall end.
   virtual Status admit(std::uint64_t bytes) = 0;
+  // At most so much is asked for at once, and one read is begun at a time; 0: no limit.
+  [[nodiscard]] virtual std::uint32_t bytes_at_once() const { return 0; }
   virtual void moved(std::uint64_t bytes) = 0;   // is in the target
   virtual void holding(std::int64_t bytes) = 0;  // change of the bytes held in buffers
   virtual void reached(std::uint64_t) {}         // all of the target before it is written; grows

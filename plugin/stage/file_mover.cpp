@@ -182,6 +182,7 @@ Result<Filled> fill_file(const Tools& tools, const std::function<Result<Source>(
     auto source = open_source();
     if (!source) return fail(source.error());
     auto filled = Filler(tools, *source, to, wish, pace, read == 1 ? kept : nullptr).run();
+    if (filled) filled->rereads = static_cast<std::uint32_t>(read - 1);
     if (filled || filled.error().code != Code::failed_precondition || read == kReadsOfChangingSource) return filled;
     pace.restart();
     if (const int result = tools.fs.truncate(to, 0); result < 0) return fail_errno(-result, "empty", wish.to_path);

@@ -38,6 +38,7 @@ struct Filled {
   std::string checksum;  // "name:hex", or empty
   bool cloned = false;
   std::uint64_t resumed = 0;
+  std::uint32_t rereads = 0;  // how often it was begun anew, because the source changed
 };
 
 inline constexpr int kReadsOfChangingSource = 4;             // the first, and three more

@@ -174,7 +174,10 @@ class RealFs final : public Fs {
     return answer([&] { return ::fcntl(fd, F_SETFL, flags); });
   }
   int set_mode(int fd, mode_t mode) override {
-    return answer([&] { return ::fchmod(fd, mode); });
+    const int result = answer([&] { return ::fchmod(fd, mode); });
+    if (result != -EBADF) return result;
+    const std::string path = "/proc/self/fd/" + std::to_string(fd);  // opened with O_PATH
+    return answer([&] { return ::chmod(path.c_str(), mode); });
   }
   int set_modified(int fd, const Time& time) override {
     const struct timespec times[2] = {{0, UTIME_OMIT}, {time.seconds, time.nanoseconds}};

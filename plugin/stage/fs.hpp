@@ -79,7 +79,7 @@ class Fs {
   virtual int clone(int to, int from) = 0;
   virtual std::int64_t seek(int fd, std::uint64_t offset, int whence) = 0;  // SEEK_DATA, SEEK_HOLE
   virtual int set_flags(int fd, int flags) = 0;                             // fcntl F_SETFL
-  virtual int set_mode(int fd, mode_t mode) = 0;
+  virtual int set_mode(int fd, mode_t mode) = 0;  // of O_PATH too
   virtual int set_modified(int fd, const Time& time) = 0;
   virtual int set_link_modified(int folder, const char* name, const Time& time) = 0;
   virtual int sync(int fd) = 0;

@@ -149,8 +149,8 @@ std::optional<Record> read_record(std::string_view payload) {
 
 }  // namespace
 
-Journal::Journal(std::string folder, Wall now, Wall resume_keep)
-    : folder_(std::move(folder)), resume_keep_(resume_keep), opened_(now), boot_(boot_id()) {}
+Journal::Journal(std::string folder, Wall resume_keep)
+    : folder_(std::move(folder)), resume_keep_(resume_keep), boot_(boot_id()) {}
 
 std::string Journal::log_path(int number) const {
   return folder_ + "/stage.journal." + std::to_string(number);
@@ -161,7 +161,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& folder, Wall n
   const bool made = std::filesystem::create_directories(folder, error);
   if (error) return fail_errno(error.value(), "make the folder of the state", folder);
   if (made) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
-  std::unique_ptr<Journal> journal(new Journal(folder, now, resume_keep));
+  std::unique_ptr<Journal> journal(new Journal(folder, resume_keep));
   for (int number = 0; number < kLogsMax; ++number) {
     Fd held = journal->lock(number, number == 0 ? kLockWait : std::chrono::milliseconds(0));
     if (!held && errno != EWOULDBLOCK) return fail_errno(errno, "lock the journal in", folder);
@@ -176,7 +176,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& folder, Wall n
   if (!journal->lock_)
     return fail(Code::failed_precondition,
                 "the state in " + stage::quoted(folder) + " is in use by too many; give each its own");
-  journal->sort_left();
+  journal->sort_left(now);
   journal->rewrite();
   if (!journal->log_) return fail_errno(errno, "write the journal", journal->path_);
   return journal;
@@ -220,10 +220,14 @@ void Journal::read(const std::string& path, Entries& entries) {
   }
 }
 
-void Journal::sort_left() {
+bool Journal::too_old(const JournalEntry& entry, Wall now) const {
+  return entry.begun_s + resume_keep_.count() <= now.count();
+}
+
+void Journal::sort_left(Wall now) {
   for (const auto& [id, entry] : live_) {
-    const bool resumable = entry.written > 0 && entry.boot == boot_ && !boot_.empty() &&
-                           entry.begun_s + resume_keep_.count() > opened_.count();
+    const bool resumable =
+        entry.written > 0 && entry.boot == boot_ && !boot_.empty() && !too_old(entry, now);
     if (!resumable || !left_.emplace(entry.target, id).second) dead_.push_back(id);
   }
 }
@@ -280,8 +284,23 @@ void Journal::end(JournalId id) {
   append(short_record("end", id, 0));
 }
 
-std::vector<Journal::Left> Journal::take_dead() {
+std::optional<Journal::Wall> Journal::next_dead() {
   const std::lock_guard lock(mutex_);
+  std::optional<Wall> next;
+  for (const auto& [target, id] : left_) {
+    const Wall dies = Wall(live_.at(id).begun_s) + resume_keep_;
+    if (!next || dies < *next) next = dies;
+  }
+  return next;
+}
+
+std::vector<Journal::Left> Journal::take_dead(Wall now) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(left_, [&](const auto& left) {
+    const bool old = too_old(live_.at(left.second), now);
+    if (old) dead_.push_back(left.second);
+    return old;
+  });
   std::vector<Left> out;
   for (const JournalId id : dead_) out.push_back({id, live_.at(id)});
   dead_.clear();

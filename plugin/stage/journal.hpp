@@ -58,8 +58,10 @@ class Journal {
     JournalId id;
     JournalEntry entry;
   };
-  // All that no resume can use: small, older than resume_keep, of another boot, or trees.
-  std::vector<Left> take_dead();
+  // All that no resume can use: small, older than resume_keep by now, of another boot, or trees.
+  std::vector<Left> take_dead(Wall now);
+  // When the next of those kept for a resume grows too old.
+  [[nodiscard]] std::optional<Wall> next_dead();
   // The one to the target, where there is one.
   std::optional<Left> take(const std::string& target);
 
@@ -70,12 +72,13 @@ class Journal {
  private:
   using Entries = std::map<JournalId, JournalEntry>;
 
-  Journal(std::string folder, Wall now, Wall resume_keep);
+  Journal(std::string folder, Wall resume_keep);
   [[nodiscard]] std::string log_path(int number) const;
   [[nodiscard]] Fd lock(int number, std::chrono::milliseconds wait) const;
   void adopt(const std::string& path);
   void read(const std::string& path, Entries& entries);
-  void sort_left();
+  void sort_left(Wall now);
+  [[nodiscard]] bool too_old(const JournalEntry& entry, Wall now) const;
   void put_aside(const std::string& path);
   void append(const std::string& payload);
   void rewrite();
@@ -83,7 +86,6 @@ class Journal {
   const std::string folder_;
   std::string path_;  // of this one's log
   const Wall resume_keep_;
-  const Wall opened_;
   std::string boot_;
   Fd lock_;
   Fd log_;

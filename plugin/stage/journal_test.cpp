@@ -47,7 +47,7 @@ TEST_F(JournalTest, RemembersWhatDidNotEnd) {
   }
   const auto journal = open();
   EXPECT_EQ(journal->set_aside(), 0U);
-  const auto dead = journal->take_dead();
+  const auto dead = journal->take_dead(kNow);
   ASSERT_EQ(dead.size(), 1U);
   EXPECT_EQ(dead[0].entry.target, "/small");
   const auto left = journal->take("/large");
@@ -67,8 +67,13 @@ TEST_F(JournalTest, KeepsForResumeOnlySoLongAndInOneBoot) {
     other.boot = "another";
     journal->mark(journal->begin(other), 1);
   }
-  EXPECT_EQ(open(kNow + kKeep - seconds(1))->take_dead().size(), 1U);
-  EXPECT_EQ(open(kNow + kKeep)->take_dead().size(), 2U);
+  EXPECT_EQ(open(kNow + kKeep - seconds(1))->take_dead(kNow).size(), 1U);
+  const auto journal = open(kNow + kKeep - seconds(1));
+  EXPECT_EQ(journal->next_dead(), kNow + kKeep);
+  EXPECT_EQ(journal->take_dead(kNow + kKeep - seconds(1)).size(), 1U);
+  EXPECT_EQ(journal->take_dead(kNow + kKeep).size(), 1U) << "it grew old while the journal was open";
+  EXPECT_FALSE(journal->next_dead());
+  EXPECT_FALSE(journal->take("/old"));
 }
 
 TEST_F(JournalTest, OfSeveralInOneFolderTheDeadAreTakenOver) {
@@ -76,12 +81,12 @@ TEST_F(JournalTest, OfSeveralInOneFolderTheDeadAreTakenOver) {
   begin(*first, "/first");
   {
     const auto second = open();
-    EXPECT_TRUE(second->take_dead().empty()) << "the first lives";
+    EXPECT_TRUE(second->take_dead(kNow).empty()) << "the first lives";
     begin(*second, "/second");
   }
   first.reset();
   const auto third = open();
-  EXPECT_EQ(third->take_dead().size(), 2U);
+  EXPECT_EQ(third->take_dead(kNow).size(), 2U);
 }
 
 // Empty, cut, flipped, newer: whatever the file is, the stager starts, and what was lost is counted.
@@ -103,7 +108,7 @@ TEST_F(JournalTest, SetsAsideWhatCannotBeRead) {
     const auto journal = open();
     ASSERT_TRUE(journal);
     EXPECT_EQ(journal->set_aside(), 1U);
-    EXPECT_LT(journal->take_dead().size(), 5U);
+    EXPECT_LT(journal->take_dead(kNow).size(), 5U);
     journal->end(begin(*journal, "/next"));
   }
   EXPECT_TRUE(folder.has("state/stage.journal.0.aside-1"));
@@ -183,6 +188,14 @@ TEST_P(CrashTest, LeftoversAreSweptAtTheNextStart) {
   const auto stager = testing::open_stager(GetParam(), options);
   EXPECT_TRUE(testing::eventually([&] { return folder.leftovers().size() == 1; })) << folder.leftovers().size();
   EXPECT_TRUE(folder.has(".windlass-other-0123456789abcdef.0"));
+}
+
+TEST_P(CrashTest, WhatNobodyResumesGoesWhenItsTimeIsOver) {
+  folder.write("from", testing::noise(70U << 20U));
+  killed_at(testing::transfer_of(folder.at("from"), folder.at("to")), 60U << 20U);
+  options.resume_keep = std::chrono::seconds(4);
+  const auto stager = testing::open_stager(GetParam(), options);
+  EXPECT_TRUE(testing::eventually([&] { return folder.leftovers().empty(); }));
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, CrashTest, ::testing::Values("uring", "threads"));

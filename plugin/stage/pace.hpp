@@ -2,6 +2,7 @@
 // copy.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -14,7 +15,11 @@ namespace windlass::stage {
 
 class Meter {
  public:
-  explicit Meter(std::uint64_t bandwidth_max) : bandwidth_(bandwidth_max), limited_(bandwidth_max > 0) {}
+  explicit Meter(std::uint64_t bandwidth_max)
+      : bandwidth_(bandwidth_max), limited_(bandwidth_max > 0), bytes_at_once_(at_once(bandwidth_max)) {}
+
+  // So few that a limited copy moves several times a second; 0: no limit.
+  [[nodiscard]] std::uint32_t bytes_at_once() const { return bytes_at_once_; }
 
   // Waits until the bytes may move; false where `cancelled` came first.
   bool admit(std::uint64_t bytes, const std::atomic<bool>& cancelled);
@@ -26,10 +31,18 @@ class Meter {
   std::atomic<std::uint64_t> fallbacks{0};
 
  private:
+  static std::uint32_t at_once(std::uint64_t bandwidth_max) {
+    constexpr std::uint64_t kUnit = 4096;
+    constexpr std::uint64_t kMost = 1U << 30U;
+    if (bandwidth_max == 0) return 0;
+    return static_cast<std::uint32_t>(std::clamp(bandwidth_max / 16 / kUnit * kUnit, kUnit, kMost));
+  }
+
   std::mutex mutex_;
   std::condition_variable woken_;
   Bandwidth bandwidth_;
-  bool limited_;
+  const bool limited_;
+  const std::uint32_t bytes_at_once_;
 };
 
 class FilePace final : public Pace {
@@ -39,6 +52,7 @@ class FilePace final : public Pace {
       : meter_(meter), cancelled_(cancelled), done_(done) {}
 
   Status admit(std::uint64_t bytes) override;
+  [[nodiscard]] std::uint32_t bytes_at_once() const override { return meter_.bytes_at_once(); }
   void moved(std::uint64_t bytes) override;
   void holding(std::int64_t bytes) override { meter_.bytes_in_flight += bytes; }
   void plain_instead() override;

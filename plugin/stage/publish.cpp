@@ -79,9 +79,11 @@ struct OpenFolder {
 };
 
 int enter(Fs& fs, int above, const std::string& name, std::vector<OpenFolder>& stack) {
-  OpenFolder folder{Fd(fs.open(above, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, 0)), name, {}};
-  if (!folder.fd) return -ENOENT;
-  fs.set_mode(folder.fd.get(), 0700);  // so that what is in it can be removed
+  const Fd seen(fs.open(above, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, 0));
+  if (!seen) return -ENOENT;
+  fs.set_mode(seen.get(), 0700);  // so that it can be listed, and what is in it removed
+  OpenFolder folder{Fd(fs.open(seen.get(), ".", O_RDONLY | O_DIRECTORY, 0, 0)), name, {}};
+  if (!folder.fd) return -EACCES;
   const int result = fs.list(folder.fd.get(), folder.entries);
   stack.push_back(std::move(folder));
   return result;

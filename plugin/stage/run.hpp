@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 
 #include "plugin/stage/file_mover.hpp"
@@ -50,12 +51,15 @@ class Helpers {
 // The state is `done`, `failed` or `cancelled`; seconds and retries are left to the caller.
 Outcome run_transfer(const Tools& tools, const Shared& shared, const Running& running, Helpers& helpers);
 
-// What the source is, without reading it: a folder (then `bytes` is unknown) or so many bytes. For totals and quotas.
+// How much the source holds, without reading it. For totals and quotas.
 struct SourceSize {
   bool is_folder = false;
+  bool complete = true;  // else it is at least so much
   std::uint64_t bytes = 0;
+  std::uint64_t files = 0;
 };
-Result<SourceSize> measure_source(const Shared& shared, const Transfer& transfer);
+// A tree is walked as long as `go_on` answers true; it is asked now and then.
+Result<SourceSize> measure_source(const Shared& shared, const Transfer& transfer, const std::function<bool()>& go_on);
 
 // Parts of run_transfer.
 Outcome failed_outcome(Error error);

@@ -28,6 +28,7 @@ class FileRun {
     }
     outcome.checksum = filled_.checksum;
     outcome.resumed_bytes = filled_.resumed;
+    outcome.retries = filled_.rereads;
     outcome.engine = filled_.cloned ? "reflink" : shared_.engine;
     return outcome;
   }

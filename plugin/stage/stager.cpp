@@ -15,6 +15,9 @@ namespace {
 
 constexpr auto kRetryPause = std::chrono::milliseconds(50);  // doubled each time
 constexpr unsigned kRetryDoublings = 5;
+constexpr unsigned kMeasuredAtOnce = 16;  // transfers
+constexpr auto kMeasuredAfter = std::chrono::milliseconds(100);
+constexpr unsigned kQuotaLooksMax = 80;  // of 256 entries each
 
 Outcome ended_before_begin(State state, Code code, std::string message) {
   Outcome outcome;
@@ -34,6 +37,10 @@ Outcome expired_outcome(const Transfer& transfer) {
                             quoted(transfer.source.given) +
                                 " had not begun when its deadline was over; give it more time, or a " +
                                 "higher priority");
+}
+
+std::chrono::seconds wall_now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
 }
 
 // The host's handlers run on the host's threads.
@@ -124,13 +131,14 @@ Stager::~Stager() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-// Where quotas hold, sizes are asked for at once; else when the call begins.
+// Where quotas hold, sizes are asked for at once; of very large trees only so much as is found without delay.
 std::uint64_t Stager::measured_bytes(const Request& request, std::vector<std::uint64_t>& each) const {
   each.assign(request.transfers.size(), 0);
   if (options_.schedule.quota_per_client == 0) return 0;
   std::uint64_t sum = 0;
+  unsigned asked = 0;
   for (std::size_t i = 0; i < each.size(); ++i) {
-    const auto size = measure_source(shared_, request.transfers[i]);
+    const auto size = measure_source(shared_, request.transfers[i], [&asked] { return ++asked < kQuotaLooksMax; });
     if (size) each[i] = size->bytes;
     sum += each[i];
   }
@@ -215,32 +223,40 @@ Status Stager::open_journal() {
     return fail(Code::invalid_argument,
                 "the state's folder " + quoted(options_.state_path) +
                     " lies in a root, where transfers could write to it; choose another (state.path)");
-  const auto now =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
-  auto journal = Journal::open(options_.state_path, now, options_.resume_keep);
+  auto journal = Journal::open(options_.state_path, wall_now(), options_.resume_keep);
   if (!journal) return fail(journal.error());
   journal_ = std::move(*journal);
   shared_.journal = journal_.get();
   return {};
 }
 
-void Stager::sweep_dead() {
-  if (!journal_) return;
-  for (const Journal::Left& left : journal_->take_dead()) {
+Clock::time_point Stager::sweep_dead() {
+  if (!journal_) return Clock::time_point::max();
+  for (const Journal::Left& left : journal_->take_dead(wall_now())) {
     sweep(shared_, left.entry);
     journal_->end(left.id);
   }
+  const auto next = journal_->next_dead();
+  return next ? Clock::now() + std::max(*next - wall_now(), std::chrono::seconds(1)) : Clock::time_point::max();
 }
 
 void Stager::keep_deadlines() {
   block_signals();
-  sweep_dead();
+  auto next_sweep = Clock::now();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
+    if (Clock::now() >= next_sweep) {
+      lock.unlock();
+      next_sweep = sweep_dead();
+      lock.lock();
+    }
     expire(lock);
+    measure_due(lock);
     if (stopping_) break;
-    if (const auto next = schedule_.next_deadline())
-      deadlines_.wait_until(lock, *next);
+    const auto deadline = schedule_.next_deadline();
+    const auto measuring = to_measure_.empty() ? next_sweep : to_measure_.front().first;
+    if (const auto next = std::min({deadline.value_or(next_sweep), measuring, next_sweep}); next != Clock::time_point::max())
+      deadlines_.wait_until(lock, next);
     else
       deadlines_.wait(lock);
   }
@@ -285,15 +301,44 @@ void Stager::work(const BufferPlan& plan) {
   }
 }
 
-void Stager::measure(Call& call) {
-  if (call.measured.exchange(true)) return;
-  std::int64_t bytes = 0;
+// The sum over a call; false where it was not worth going on.
+bool Stager::measure(Call& call, const std::function<bool()>& go_on) {
+  SourceSize sum;
   for (const Transfer& transfer : call.transfers()) {
-    const auto size = measure_source(shared_, transfer);
-    if (call.cancelled || (size && size->is_folder)) return;
-    if (size) bytes += static_cast<std::int64_t>(size->bytes);
+    const auto size = go_on() ? measure_source(shared_, transfer, go_on) : Result<SourceSize>(SourceSize{false, false});
+    if (!size) continue;
+    if (!size->complete) return false;
+    sum.bytes += size->bytes;
+    sum.files += size->files;
   }
-  call.set_totals(bytes, static_cast<std::int64_t>(call.transfers().size()));
+  call.set_totals(sum.bytes, sum.files);
+  return true;
+}
+
+// Totals are for those who watch: a call of a few files has them at once, others when they last.
+void Stager::begin_measuring(const std::shared_ptr<Call>& call) {
+  if (call->measured.exchange(true)) return;
+  unsigned asked = 0;
+  if (call->transfers().size() <= kMeasuredAtOnce && measure(*call, [&] { return asked++ < kMeasuredAtOnce; })) return;
+  {
+    const std::lock_guard lock(mutex_);
+    to_measure_.emplace_back(Clock::now() + kMeasuredAfter, call);
+  }
+  deadlines_.notify_all();
+}
+
+void Stager::measure_due(std::unique_lock<std::mutex>& lock) {
+  while (!stopping_ && !to_measure_.empty() && to_measure_.front().first <= Clock::now()) {
+    const std::shared_ptr<Call> call = std::move(to_measure_.front().second);
+    to_measure_.pop_front();
+    lock.unlock();
+    measure(*call, [&] {
+      std::unique_lock look(mutex_);
+      expire(look);
+      return !stopping_ && !call->ended() && !call->cancelled;
+    });
+    lock.lock();
+  }
 }
 
 Outcome Stager::run_once(const Tools& tools, const Running& running) {
@@ -308,7 +353,7 @@ Outcome Stager::run(const Tools& tools, const Job& job) {
   Call& call = *job.call;
   if (call.cancelled) return cancelled_outcome();
   const auto begun = Clock::now();
-  measure(call);
+  begin_measuring(job.call);
   const Running running{call.transfers()[job.index], job.sequence, call.cancelled, call.bytes_done, call.files_done};
   Outcome outcome = run_once(tools, running);
   unsigned retries = 0;
@@ -322,7 +367,7 @@ Outcome Stager::run(const Tools& tools, const Job& job) {
     ++retries;
     outcome = run_once(tools, running);
   }
-  outcome.retries = retries;
+  outcome.retries += retries;
   outcome.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
   return outcome;
 }

@@ -89,12 +89,14 @@ class Stager final : private Helpers {
   void work(const BufferPlan& plan);
   std::unique_ptr<IoQueue> new_queue();
   Status open_journal();
-  void sweep_dead();
+  Clock::time_point sweep_dead();  // when to sweep again
   void keep_deadlines();
   void expire(std::unique_lock<std::mutex>& lock);
   Outcome run(const Tools& tools, const Job& job);
   Outcome run_once(const Tools& tools, const Running& running);
-  void measure(Call& call);
+  bool measure(Call& call, const std::function<bool()>& go_on);
+  void begin_measuring(const std::shared_ptr<Call>& call);
+  void measure_due(std::unique_lock<std::mutex>& lock);
   std::uint64_t measured_bytes(const Request& request, std::vector<std::uint64_t>& each) const;
   // Without the lock.
   void finish(const Job& job, Outcome outcome);
@@ -124,6 +126,7 @@ class Stager final : private Helpers {
   Schedule schedule_;
   std::map<Sequence, Job> jobs_;  // accepted and not ended
   std::list<std::shared_ptr<TreeRun>> trees_;
+  std::deque<std::pair<Clock::time_point, std::shared_ptr<Call>>> to_measure_;  // when; by the keeper of deadlines
   Sequence next_sequence_ = 1;
   std::uint64_t running_ = 0;
   Counters totals_;

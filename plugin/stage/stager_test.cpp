@@ -231,6 +231,43 @@ TEST_P(StagerTest, HoldsQueueAndQuota) {
   EXPECT_FALSE(stager->submit(second, "third client", 0)) << "the queue takes two";
 }
 
+TEST_P(StagerTest, CountsTreesAgainstTheQuota) {
+  Options options;
+  options.schedule.quota_per_client = 1'000'000;
+  stager = testing::open_stager(GetParam(), options);
+  for (int i = 0; i < 11; ++i) folder.write("tree/d/" + std::to_string(i), testing::noise(100'000));
+  Request request;
+  request.transfers.push_back(to("tree", "to"));
+  const auto refused = stager->submit(request, "", 0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::resource_exhausted);
+  EXPECT_FALSE(folder.has("to"));
+}
+
+TEST_P(StagerTest, TellsWhatIsDoneWhileItIsSlow) {
+  slow_down(1U << 20U);
+  folder.write("from", testing::noise(3U << 20U));
+  const auto call = testing::submit_one(*stager, to("from", "to"));
+  const auto begun = Clock::now();
+  EXPECT_TRUE(testing::eventually([&] { return call->progress().bytes_done > 300'000; }));
+  EXPECT_LT(Clock::now() - begun, std::chrono::milliseconds(1500));
+  EXPECT_LT(call->progress().bytes_done, 2'000'000U);
+  EXPECT_EQ(call->progress().bytes_total, 3 << 20);
+}
+
+TEST_P(StagerTest, CountsTheReadsOfAChangingSource) {
+  slow_down(8U << 20U);
+  const std::string source = folder.write("from", testing::noise(4U << 20U));
+  const auto call = testing::submit_one(*stager, to("from", "to"));
+  EXPECT_TRUE(testing::eventually([&] { return call->progress().bytes_done > 0; }));
+  folder.write("from", testing::noise(4U << 20U, 2));
+  call->wait(std::nullopt);
+  ASSERT_EQ(call->outcome(0).state, State::done);
+  EXPECT_EQ(call->outcome(0).retries, 1U);
+  EXPECT_EQ(stager->counters().retries_total, 1U);
+  EXPECT_TRUE(folder.read("to") == testing::noise(4U << 20U, 2));
+}
+
 TEST_P(StagerTest, KeepsRoomFree) {
   folder.write("from", "bytes");
   Options options;

@@ -34,6 +34,7 @@ Outcome run_tree(const Tools& tools, const Shared& shared, const Running& runnin
 
 Outcome TreeRun::run(const Tools& tools) {
   if (auto prepared = prepare(); !prepared) return outcome(fail(prepared.error()));
+  began_ = true;
   std::optional<JournalId> record;
   if (shared_.journal)
     record = shared_.journal->begin(
@@ -50,10 +51,11 @@ Outcome TreeRun::run(const Tools& tools) {
   Status status;
   if (cancelled_) {
     status = cancelled_error();
-  } else if (first_failure_) {
-    status = fail(*first_failure_);
+  } else if (!failures_.empty()) {
+    const Error& first = failures_.begin()->second;
+    status = fail(first);
     status.error().message = std::to_string(failure_count_) + " of the tree " + quoted(transfer_.source.given) +
-                             " could not be staged; the first: " + first_failure_->message;
+                             " could not be staged; the first: " + first.message;
   } else {
     status = whole_ ? publish_whole() : sync_end();
   }
@@ -212,9 +214,10 @@ Outcome TreeRun::outcome(Status status) const {
     outcome.files = files_;
   }
   outcome.engine = cloned_ ? "reflink" : shared_.engine;
-  outcome.failures = failures_;
+  outcome.retries = rereads_;
+  for (const auto& [path, error] : failures_) outcome.failures.push_back({path, error.code, error.message});
   outcome.failure_count = failure_count_;
-  if (transfer_.checksum) outcome.file_checksums = checksums_;
+  if (transfer_.checksum && began_ && (!whole_ || whole_published_)) outcome.file_checksums = checksums_;
   return outcome;
 }
 

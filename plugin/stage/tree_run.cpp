@@ -215,9 +215,10 @@ Result<Written> TreeRun::copy_file(const Tools& tools, const FolderPtr& folder, 
   temporary.keep();
   written.bytes = filled->bytes;
   written.checksum = std::move(filled->checksum);
-  if (filled->cloned) {
+  if (filled->cloned || filled->rereads > 0) {
     const std::lock_guard lock(mutex_);
-    cloned_ = true;
+    cloned_ = cloned_ || filled->cloned;
+    rereads_ += filled->rereads;
   }
   return written;
 }
@@ -343,8 +344,8 @@ void TreeRun::note(const std::string& path, Error error) {
     return;
   }
   ++failure_count_;
-  if (failures_.size() < kFailuresTold) failures_.push_back({path, error.code, error.message});
-  if (!first_failure_) first_failure_ = std::move(error);
+  failures_.emplace(path, std::move(error));  // sorted, so that which is the first does not depend on threads
+  if (failures_.size() > kFailuresTold) failures_.erase(std::prev(failures_.end()));
 }
 
 }  // namespace windlass::stage

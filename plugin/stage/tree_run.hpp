@@ -78,9 +78,10 @@ class TreeRun : public std::enable_shared_from_this<TreeRun> {
   bool finished_ = false;           // the top is closed: nothing is left to do
   bool cancelled_ = false;
   bool cloned_ = false;
-  std::optional<Error> first_failure_;
-  std::vector<Failure> failures_;
+  bool began_ = false;
+  std::multimap<std::string, Error> failures_;  // by path; the first kFailuresTold
   std::uint64_t failure_count_ = 0;
+  std::uint32_t rereads_ = 0;
   std::uint64_t files_ = 0;
   std::uint64_t bytes_ = 0;
   std::map<std::string, std::string> checksums_;

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -204,6 +206,74 @@ TEST_P(TreeTest, IsCancelledBetweenFiles) {
     EXPECT_TRUE(folder.leftovers().empty());
   }
   EXPECT_FALSE(folder.has("whole"));
+}
+
+TEST_P(TreeTest, WhichFailureIsTheFirstIsASettledThing) {
+  for (int i = 0; i < 300; ++i) {
+    folder.write("from/d" + std::to_string(i % 9) + "/f" + std::to_string(i), "bytes");
+    fs::create_directories(folder.at("to/d" + std::to_string(i % 9) + "/f" + std::to_string(i)));
+  }
+  fs::remove(folder.at("from/d0/f0"));
+  ::mkfifo(folder.at("from/d0/f0").c_str(), 0600);
+  const Outcome outcome = stage(tree());
+  ASSERT_EQ(outcome.failures.size(), kFailuresTold);
+  EXPECT_EQ(outcome.failure_count, 300U);
+  EXPECT_EQ(outcome.failures[0].path, "d0/f0");
+  EXPECT_TRUE(std::is_sorted(outcome.failures.begin(), outcome.failures.end(),
+                             [](const Failure& a, const Failure& b) { return a.path < b.path; }));
+  EXPECT_EQ(outcome.failures.back().path, "d2/f74");
+}
+
+TEST_P(TreeTest, TellsChecksumsOfWhatIsPublishedOnly) {
+  folder.write("from/a", "bytes");
+  ::mkfifo(folder.at("from/b").c_str(), 0600);
+  Transfer transfer = tree();
+  transfer.checksum = {ChecksumKind::xxh3, {}};
+  EXPECT_EQ(stage(transfer).file_checksums->size(), 1U);
+  transfer.tree_atomic = true;
+  EXPECT_FALSE(stage(transfer).file_checksums);
+  transfer.tree_atomic = false;
+  transfer.target = *parse_place(folder.at("from/in"));
+  EXPECT_FALSE(stage(transfer).file_checksums) << "it was refused";
+}
+
+// Root may do everything, so another user does it.
+TEST_P(TreeTest, AFolderThatMayNotBeReadIsNotLeftBehind) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  constexpr uid_t kNobody = 65534;
+  folder.write("from/closed/f", "bytes");
+  folder.write("from/open/f", "bytes");
+  fs::create_directories(folder.at("out"));
+  for (const char* name : {"", "from", "from/open", "from/open/f", "from/closed", "out"})
+    ASSERT_EQ(::chown(folder.at(name).c_str(), kNobody, kNobody), 0);
+  ::chmod(folder.at("from/closed").c_str(), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (::setuid(kNobody) != 0) ::_exit(2);
+    Transfer transfer = tree("from", "out/to");
+    transfer.tree_atomic = true;
+    const Outcome outcome = testing::stage_one(*testing::open_stager(GetParam()), transfer);
+    ::_exit(outcome.state == State::failed && outcome.error->code == Code::permission_denied ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(fs::is_empty(folder.at("out")));
+}
+
+TEST_P(TreeTest, TellsTotalsAndWhatIsDoneAsItGoes) {
+  for (int i = 0; i < 10; ++i) folder.write("from/d/" + std::to_string(i), testing::noise(100'000));
+  Options options;
+  options.bandwidth_max = 1U << 20U;
+  const auto slow = testing::open_stager(GetParam(), options);
+  const auto call = testing::submit_one(*slow, tree());
+  EXPECT_TRUE(testing::eventually([&] { return call->progress().bytes_done > 100'000; }));
+  const Progress progress = call->progress();
+  EXPECT_LT(progress.bytes_done, 900'000U);
+  EXPECT_EQ(progress.bytes_total, 1'000'000);
+  EXPECT_EQ(progress.files_total, 10);
+  call->wait(std::nullopt);
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, TreeTest, ::testing::Values("uring", "threads"));

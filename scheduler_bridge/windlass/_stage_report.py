@@ -33,6 +33,7 @@ class TransferReport:
     resumed_bytes   kept from before a crash instead of being read again
     error           a StageError, None where done
     file_checksums  {path in the tree: "name:hex"} where a tree was staged with the bare name of a checksum
+    file_checksums_omitted  how many more there were, which did not fit into one answer (8 MiB of them do)
     """
 
     source: Path
@@ -48,6 +49,7 @@ class TransferReport:
     retries: int = 0
     error: StageError | None = None
     file_checksums: dict[str, str] | None = None
+    file_checksums_omitted: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def _transfer_report(end: dict[str, Any], transfer: Transfer) -> TransferReport:
         file_checksums=None
         if checksums is None
         else {os.fsdecode(path): str(digest) for path, digest in checksums.items()},
+        file_checksums_omitted=int(end.get("file_checksums_omitted", 0)),
     )
 
 
