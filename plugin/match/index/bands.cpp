@@ -136,13 +136,20 @@ void Bands::fill_band(int32_t band, std::span<Entry> entries) {
   fill_cells(band, entries, (entries.size() + shape_.fill - 1) / shape_.fill);
 }
 
-// Cuts at the middle of the widest row until a cell holds the rest.
+// Cuts where it is best, else at the middle, until a cell holds the rest.
 void Bands::fill_cells(int32_t band, std::span<Entry> entries, size_t cells) {
   if (cells > 1) {
-    const size_t middle = entries.size() * (cells / 2) / cells;
-    sort_at(entries, middle);
-    fill_cells(band, entries.first(middle), cells / 2);
-    fill_cells(band, entries.subspan(middle), cells - cells / 2);
+    const Cut cut = best_cut(entries, cells);
+    const size_t low = cut.cells > 0 ? cut.cells : cells / 2;
+    size_t middle = entries.size() * low / cells;
+    if (cut.cells > 0) {
+      const auto at = std::partition(entries.begin(), entries.end(), [&](const Entry& entry) {
+        return bytes_of(entry.ranks)[cut.row] < cut.bound;
+      });
+      middle = static_cast<size_t>(at - entries.begin());
+    }
+    fill_cells(band, entries.first(middle), low);
+    fill_cells(band, entries.subspan(middle), cells - low);
     return;
   }
   const int place = std::countr_one(bands_[band].live);
@@ -153,26 +160,57 @@ void Bands::fill_cells(int32_t band, std::span<Entry> entries, size_t cells) {
   for (const Entry& entry : entries) put(band, place, entry);
 }
 
-size_t Bands::widest_row(std::span<const Entry> entries) const {
-  std::array<uint8_t, kRanksMax> low, high{};
-  low.fill(255);
-  for (const Entry& entry : entries) {
-    for (size_t row = 0; row < shape_.rows; ++row) {
-      low[row] = std::min(low[row], rank_at(entry.ranks, row));
-      high[row] = std::max(high[row], rank_at(entry.ranks, row));
+// Where the two parts' cells are looked into least: ranks are spread as tasks are, so a task finds a row of a cell large
+// enough about as often as its top is high, and all rows as often as the product says.
+Bands::Cut Bands::best_cut(std::span<const Entry> entries, size_t cells) const {
+  using Tops = std::array<uint8_t, kRanksMax>;
+  const auto raise = [](Tops& tops, const Tops& by) {
+    for (size_t row = 0; row < kRanksMax; ++row) tops[row] = std::max(tops[row], by[row]);
+  };
+  const auto looks = [&](const Tops& tops) {
+    double product = 1;
+    for (size_t row = 0; row < shape_.rows; ++row) product *= tops[row];
+    return product;
+  };
+  Cut best;
+  double least = 0;
+  for (size_t row = 0; row < shape_.rows; ++row) {
+    std::array<uint32_t, 256> count{};
+    std::array<Tops, 256> tops{};
+    for (const Entry& entry : entries) {
+      const Tops ranks = bytes_of(entry.ranks);
+      ++count[ranks[row]];
+      raise(tops[ranks[row]], ranks);
+    }
+    std::array<double, 257> above;
+    Tops high{};
+    for (size_t bound = 256; bound-- > 0;) {
+      raise(high, tops[bound]);
+      above[bound] = looks(high);
+    }
+    Tops low{};
+    size_t below = 0;
+    for (size_t bound = 1; bound < 256; ++bound) {
+      below += count[bound - 1];
+      if (count[bound - 1] == 0) continue;
+      raise(low, tops[bound - 1]);
+      const size_t part = cells_of(below, entries.size(), cells);
+      if (part == 0) continue;
+      const double sum = static_cast<double>(part) * looks(low) + static_cast<double>(cells - part) * above[bound];
+      if (best.cells > 0 && sum >= least) continue;
+      best = {row, bound, part};
+      least = sum;
     }
   }
-  size_t widest = 0;
-  for (size_t row = 1; row < shape_.rows; ++row) {
-    if (high[row] - low[row] > high[widest] - low[widest]) widest = row;
-  }
-  return widest;
+  return best;
 }
 
-void Bands::sort_at(std::span<Entry> entries, size_t middle) const {
-  const size_t row = widest_row(entries);
-  std::nth_element(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(middle), entries.end(),
-                   [row](const Entry& a, const Entry& b) { return rank_at(a.ranks, row) < rank_at(b.ranks, row); });
+// How many of the cells so many of the entries get; 0 where it would leave a part too small or too full.
+size_t Bands::cells_of(size_t part, size_t all, size_t cells) const {
+  const size_t mine = (part * cells + all / 2) / all;
+  const size_t room = (shape_.fill + kLanes) / 2;
+  const bool fits = mine > 0 && mine < cells && part <= mine * room && all - part <= (cells - mine) * room;
+  return fits ? mine : 0;
 }
 
 void Bands::split_cell(int32_t band, int place) {

@@ -87,8 +87,12 @@ class Bands {
   void clear_band(int32_t band);
   void fill_band(int32_t band, std::span<Entry> entries);
   void fill_cells(int32_t band, std::span<Entry> entries, size_t cells);
-  size_t widest_row(std::span<const Entry> entries) const;
-  void sort_at(std::span<Entry> entries, size_t middle) const;
+  // Entries whose rank in the row is below the bound go into so many cells; 0: there is no good cut.
+  struct Cut {
+    size_t row = 0, bound = 0, cells = 0;
+  };
+  Cut best_cut(std::span<const Entry> entries, size_t cells) const;
+  size_t cells_of(size_t part, size_t all, size_t cells) const;
   void split_band(size_t position, const Entry& extra);
   void lower_tops(const Slot& slot, int32_t band, int32_t cell);
   void tidy(size_t position);

@@ -12,7 +12,7 @@ namespace windlass::match {
 namespace {
 
 // In packing an offer that comes back may lie before a shape's cursor; so each is told, while they are few.
-constexpr size_t kShapesTold = 24;
+constexpr size_t kShapesTold = 128;
 
 // What is known of a task's amounts, or of a shape's.
 struct Query {
