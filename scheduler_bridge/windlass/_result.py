@@ -52,7 +52,7 @@ class MatchResult:
         order = self._placement.order
         placed = order[self.offer_index[order] >= 0]
         where = self.offer_index[placed].tolist()
-        return {tasks[task]: offers[offer] for task, offer in zip(placed.tolist(), where, strict=True)}
+        return dict(zip(map(tasks.__getitem__, placed.tolist()), map(offers.__getitem__, where), strict=True))
 
     @cached_property
     def by_offer(self) -> dict[Any, list[Any]]:

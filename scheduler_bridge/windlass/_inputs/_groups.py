@@ -106,7 +106,9 @@ class Groups:
         """Puts down what can matter."""
         constraints = encoder.constraints
         tenants, groups, gangs = Numbers(), Numbers(), Numbers()
-        tenant_of = [self.tenant(row) for row in range(self.tasks.count)]
+        tenant_of = [""] * self.tasks.count
+        if self.tenants is not None:
+            tenant_of = [tenant or "" for tenant in self.tenants]
         spread = bool(self.max_per or self.avoid or (self.groups and any(entry["avoid"] for entry in self.running)))
         if self.gangs is not None:
             constraints["gang"] = encoder.column(
@@ -128,7 +130,7 @@ class Groups:
                 constraints["quotas"] = caps
             if self.running:
                 constraints["running"] = [
-                    _wire_running(entry, encoder, dimensions, nodes if spread else None, tenants, groups)
+                    wire_running(entry, encoder, dimensions, nodes if spread else None, tenants, groups)
                     for entry in self.running
                 ]
 
@@ -145,7 +147,9 @@ class Groups:
             encoder.constraints["avoid"] = encoder.sets([list(each) for each in numbers.all], of)
 
     def _caps(self, tenants: Numbers, tenant_of: list[str], dimensions: list[str]) -> list[Any]:
-        found = []
+        found: list[Any] = []
+        if not self.quotas:
+            return found
         for tenant in dict.fromkeys(tenant_of):
             entry = self.quotas.get(tenant, self.quotas.get("*", {}))
             caps = {number: entry[name] for number, name in enumerate(dimensions) if name in entry}
@@ -154,15 +158,16 @@ class Groups:
         return found
 
 
-def _wire_running(
+def wire_running(
     entry: dict[str, Any],
     encoder: Encoder,
     dimensions: list[str],
     nodes: Numbers | None,
     tenants: Numbers,
     groups: Numbers,
+    all_keys: bool = False,
 ) -> dict[str, Any]:
-    """`nodes` is None where no task looks at groups."""
+    """`nodes` is None where no task looks at groups. `all_keys`: labels that no task asks for so far are told too."""
     tenant = entry["tenant"]
     wire: dict[str, Any] = {
         "tenant": tenants.of(tenant),
@@ -176,7 +181,8 @@ def _wire_running(
         wire["node"] = -1 if entry["node"] is None else nodes.of(entry["node"])
         wire["group"] = -1 if entry["group"] is None else groups.of((tenant, entry["group"]))
         wire["avoid"] = [groups.of((tenant, name)) for name in entry["avoid"]]
-        wire["labels"] = {encoder.keys.all[key]: value for key, value in entry["labels"] if key in encoder.keys.all}
+        known = [(key, value) for key, value in entry["labels"] if all_keys or key in encoder.keys.all]
+        wire["labels"] = {encoder.keys.of(key): value for key, value in known}
     else:
         wire["node"] = wire["group"] = -1
     return wire

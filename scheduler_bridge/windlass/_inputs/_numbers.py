@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import struct
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -45,6 +46,9 @@ def doubles(side: Side, field: str, column: Column, allowed: str = NUMBER) -> F6
         values = values.tolist()
     if isinstance(values, np.ndarray):
         return _array_doubles(side, field, column, allowed)
+    if list(map(type, values)).count(float) == len(values):
+        packed = struct.pack(f"{len(values)}d", *values)  # half the time of np.array
+        return _no_nan(side, field, values, np.frombuffer(packed), allowed)
     kinds = set(map(type, values))
     none = type(None) in kinds
     kinds.discard(type(None))
@@ -59,11 +63,16 @@ def doubles(side: Side, field: str, column: Column, allowed: str = NUMBER) -> F6
         found: F64 = np.array(values, dtype=np.float64)
     except OverflowError:
         found = np.array([math.nan if value is None else to_double(value) for value in values], dtype=np.float64)
+    return _no_nan(side, field, values, found, allowed)
+
+
+def _no_nan(side: Side, field: str, values: list[Any], found: F64, allowed: str) -> F64:
+    """What was found, where each NaN in it stands for a None among the values."""
     gone = np.isnan(found)
     if gone.any():
         for row in np.flatnonzero(gone).tolist():
             if values[row] is not None:
-                raise side.fault(row, field, column.values[row], allowed)
+                raise side.fault(row, field, plain(values[row]), allowed)
     return found
 
 

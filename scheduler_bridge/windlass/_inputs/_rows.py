@@ -5,9 +5,11 @@ Like rows are read a field at a time (one attribute or key read per row and fiel
 
 from __future__ import annotations
 
+import keyword
 import types
-from collections.abc import Mapping
-from operator import attrgetter, itemgetter
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -84,7 +86,7 @@ def _like_objects(side: Side, rows: list[Any], dimensions: list[str] | None, kin
 
     def fetch(key: str) -> list[Any]:
         try:
-            return list(map(attrgetter(key), rows))
+            return _reader(key)(rows)
         except AttributeError:
             return [getattr(row, key, None) for row in rows]
 
@@ -106,6 +108,15 @@ def _like_objects(side: Side, rows: list[Any], dimensions: list[str] | None, kin
     return True
 
 
+@lru_cache(maxsize=512)
+def _reader(key: str) -> Callable[[list[Any]], list[Any]]:
+    """Reads one attribute of all rows. With the name in its code Python remembers where the attribute lies, which
+    halves the time of `operator.attrgetter`."""
+    if key.isascii() and key.isidentifier() and not keyword.iskeyword(key):
+        return eval(f"lambda rows: [row.{key} for row in rows]", {"__builtins__": {}})  # type: ignore[no-any-return]
+    return lambda rows: [getattr(row, key) for row in rows]
+
+
 def _attributes(rows: list[Any], kinds: set[type], wanted: set[str] | frozenset[str]) -> set[str]:
     """Those of the wanted attributes that some row may have; methods of a class are none."""
     present: set[str] = set()
@@ -113,9 +124,11 @@ def _attributes(rows: list[Any], kinds: set[type], wanted: set[str] | frozenset[
         if hasattr(kind, "__getattr__"):
             return set(wanted)
         present |= {key for key in wanted if hasattr(kind, key) and not isinstance(getattr(kind, key), _METHODS)}
+    if not any("__dict__" in base.__dict__ for kind in kinds for base in kind.__mro__):
+        return present
     try:
         present |= wanted & set().union(*map(vars, rows))
-    except TypeError:  # no __dict__
+    except TypeError:  # some have no __dict__
         present |= {key for row in rows if hasattr(row, "__dict__") for key in wanted & set(vars(row))}
     return present
 

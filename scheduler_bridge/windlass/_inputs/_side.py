@@ -138,8 +138,7 @@ def check_names(side: Side) -> None:
     names = side.names
     if isinstance(names, range):
         return
-    kinds = set(map(type, names))
-    if not kinds <= {str, int}:
+    if list(map(type, names)).count(str) != len(names) and not set(map(type, names)) <= {str, int}:
         for row, name in enumerate(names):
             _check_name(side, row, name)
     seen = set(names)
