@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ._match import match as match
     from ._match import match_tasks_to_offers as match_tasks_to_offers
     from ._result import MatchResult as MatchResult
+    from ._session import Session as Session
     from ._stage import StageFuture as StageFuture
     from ._stage import StageReport as StageReport
     from ._stage import Transfer as Transfer
@@ -68,6 +69,7 @@ _NAMES = {
     "Client": "_client",
     "LocalNode": "_local_node",
     "MatchResult": "_result",
+    "Session": "_session",
     "StageFuture": "_stage",
     "StageReport": "_stage",
     "Transfer": "_stage",

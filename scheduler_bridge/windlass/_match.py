@@ -122,7 +122,7 @@ def solve(
         if name not in DEFAULTS:
             raise TypeError(f"match() got an unexpected keyword argument {name!r}")
     if cut is None:
-        cut = _cut()
+        cut = cutter()
     inputs = _inputs.read(tasks, offers, cut=cut, **{**DEFAULTS, **options})
     placement = _ask(backend, inputs.problem) if fallback else backend(inputs.problem)
     return MatchResult(inputs, placement, place_here)
@@ -138,7 +138,8 @@ def place_here(problem: Problem) -> Placement:
         return place(problem)
 
 
-def _cut() -> Callable[[npt.NDArray[np.float64], str], npt.NDArray[np.int64]]:
+def cutter() -> Callable[[npt.NDArray[np.float64], str], npt.NDArray[np.int64]]:
+    """What cuts numbers to amounts: the library, or Python where it can't be had."""
     if _native.available():
         return _native.cut
     from .legacy import _amounts

@@ -50,7 +50,9 @@ class _Column(ctypes.Structure):
     _fields_ = (("data", c_void_p), ("count", c_uint64), ("type", c_uint32), ("reserved", c_uint32))
 
 
-class _Request(ctypes.Structure):
+class Request(ctypes.Structure):
+    """`windlass_match_request`."""
+
     _fields_ = (
         ("size", c_uint32),
         ("mode", c_uint32),
@@ -91,6 +93,8 @@ class _View(ctypes.Structure):
         ("device_begin", c_void_p),
         ("device_dimension", c_void_p),
         ("device_index", c_void_p),
+        ("offer_number", c_void_p),
+        ("version", c_uint64),
     )
 
 
@@ -143,7 +147,7 @@ def _declare(found: ctypes.CDLL) -> None:
     found.windlass_version.restype = c_char_p
     found.windlass_cut_amounts.argtypes = [c_void_p, c_size_t, ctypes.c_int, c_void_p, POINTER(Error)]
     found.windlass_cut_amounts.restype = ctypes.c_int
-    found.windlass_match.argtypes = [POINTER(_Request), POINTER(c_void_p), POINTER(Error)]
+    found.windlass_match.argtypes = [POINTER(Request), POINTER(c_void_p), POINTER(Error)]
     found.windlass_match.restype = ctypes.c_int
     found.windlass_match_view_of.argtypes = [c_void_p, POINTER(_View)]
     found.windlass_match_view_of.restype = None
@@ -190,22 +194,45 @@ def place(problem: Problem) -> Placement:
     """The in-process backend."""
     found = library()
     keep: list[Any] = []
-    request = _request_of(problem, keep)
+    request = request_of(problem, keep)
     result = c_void_p()
     error = new_error()
     code = found.windlass_match(byref(request), byref(result), byref(error))
     if code:
         raise error_from(error, code)
+    return take_result(found, result)[0]
+
+
+def take_result(found: ctypes.CDLL, result: c_void_p) -> tuple[Placement, int]:
+    """A Placement of a result, which is freed, and its version."""
     try:
         view = _View()
         view.size = ctypes.sizeof(_View)
         found.windlass_match_view_of(result, byref(view))
-        return _placement_of(view)
+        return _placement_of(view), int(view.version)
     finally:
         found.windlass_match_free(result)
 
 
-def _request_of(problem: Problem, keep: list[Any]) -> _Request:
+def column_table(columns: list[npt.NDArray[np.int64] | None], keep: list[Any]) -> int:
+    """The address of a table of columns' addresses; what it points to is put into `keep`."""
+    keep += columns
+    pointers = (c_void_p * max(1, len(columns)))(*[None if c is None else c.ctypes.data for c in columns])
+    keep.append(pointers)
+    return ctypes.addressof(pointers)
+
+
+def columns_of(columns: list[npt.NDArray[Any]]) -> Any:
+    """The columns that `constraints` refers to, as C structs; the columns must outlive them."""
+    made = (_Column * max(1, len(columns)))()
+    for column, array in zip(made, columns, strict=False):
+        column.data = array.ctypes.data
+        column.count = len(array)
+        column.type = _COLUMN_TYPES[array.dtype.name]
+    return made
+
+
+def request_of(problem: Problem, keep: list[Any]) -> Request:
     """The C struct; everything it points to is put into `keep`."""
 
     def pointer(array: npt.NDArray[Any] | None) -> int | None:
@@ -214,13 +241,8 @@ def _request_of(problem: Problem, keep: list[Any]) -> _Request:
         keep.append(array)
         return int(array.ctypes.data)
 
-    def table(columns: list[npt.NDArray[np.int64] | None]) -> Any:
-        pointers = (c_void_p * max(1, len(columns)))(*[pointer(column) for column in columns])
-        keep.append(pointers)
-        return ctypes.addressof(pointers)
-
-    request = _Request()
-    request.size = ctypes.sizeof(_Request)
+    request = Request()
+    request.size = ctypes.sizeof(Request)
     request.mode = _MODES[problem.mode]
     request.policy = _POLICIES[problem.policy]
     request.ties = _TIES[problem.ties]
@@ -231,8 +253,8 @@ def _request_of(problem: Problem, keep: list[Any]) -> _Request:
     request.max_score = problem.max_score or 0.0
     request.max_price = -1 if problem.max_price is None else problem.max_price
     request.tasks, request.offers = problem.tasks, problem.offers
-    request.task_amounts = table(problem.task_amounts)
-    request.offer_amounts = table(problem.offer_amounts)
+    request.task_amounts = column_table(problem.task_amounts, keep)
+    request.offer_amounts = column_table(problem.offer_amounts, keep)
     request.weights = pointer(np.array(problem.weights, dtype=np.int64))
     request.scale = pointer(np.array(problem.scale, dtype=np.int64))
     request.priority = pointer(problem.priority)
@@ -242,16 +264,12 @@ def _request_of(problem: Problem, keep: list[Any]) -> _Request:
     return request
 
 
-def _add_constraints(request: _Request, problem: Problem, keep: list[Any]) -> None:
+def _add_constraints(request: Request, problem: Problem, keep: list[Any]) -> None:
     import msgpack
 
     packed = msgpack.packb(problem.constraints, use_bin_type=True)
     buffer = ctypes.create_string_buffer(packed, len(packed))
-    columns = (_Column * max(1, len(problem.columns)))()
-    for column, array in zip(columns, problem.columns, strict=False):
-        column.data = array.ctypes.data
-        column.count = len(array)
-        column.type = _COLUMN_TYPES[array.dtype.name]
+    columns = columns_of(problem.columns)
     keep += [buffer, columns, problem.columns]
     request.constraints = ctypes.addressof(buffer)
     request.constraints_bytes = len(packed)
@@ -259,14 +277,16 @@ def _add_constraints(request: _Request, problem: Problem, keep: list[Any]) -> No
     request.columns_count = len(problem.columns)
 
 
-def _placement_of(view: _View) -> Placement:
-    tasks = int(view.tasks)
+def array_at(address: int | None, count: int, dtype: Any) -> npt.NDArray[Any]:
+    """A copy of what stands at an address; zeros where there is nothing."""
+    size = count * np.dtype(dtype).itemsize
+    if not address or not size:
+        return np.zeros(count, dtype=dtype)
+    return np.frombuffer(ctypes.string_at(address, size), dtype=dtype)
 
-    def copy(address: int | None, count: int, dtype: Any) -> npt.NDArray[Any]:
-        size = count * np.dtype(dtype).itemsize
-        if not address or not size:
-            return np.zeros(count, dtype=dtype)
-        return np.frombuffer(ctypes.string_at(address, size), dtype=dtype)
+
+def _placement_of(view: _View) -> Placement:
+    tasks, copy = int(view.tasks), array_at
 
     placement = Placement(
         offer_index=copy(view.offer_index, tasks, np.int32),
@@ -277,6 +297,8 @@ def _placement_of(view: _View) -> Placement:
     )
     if view.price_added:
         placement.price_added = copy(view.price_added, tasks, np.int64)
+    if view.offer_number:
+        placement.offer_number = copy(view.offer_number, tasks, np.int64)
     if view.device_begin:
         placement.device_begin = copy(view.device_begin, tasks + 1, np.int64)
         count = int(placement.device_begin[-1])

@@ -55,6 +55,7 @@ class Placement:
     device_dimension: I32 | None = None
     device_index: I32 | None = None
     engine: str = ""
+    offer_number: I64 | None = None  # sessions: the offer's number, -1 where none
 
 
 Backend = Callable[[Problem], Placement]

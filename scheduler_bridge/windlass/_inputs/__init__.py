@@ -23,7 +23,7 @@ from ._options import Options, read_options
 from ._rows import read_rows
 from ._side import DIMENSIONS_MAX, Side, fault
 
-__all__ = ["Inputs", "Options", "Side", "combine", "fault", "read", "read_options", "read_side"]
+__all__ = ["Inputs", "Options", "Side", "combine", "compose", "fault", "read", "read_options", "read_side"]
 
 FORMS = (
     "a sequence of mappings or objects, {name: mapping}, a mapping of columns, a numpy structured array, "
@@ -67,8 +67,17 @@ def combine(
     """A call with the options of another; rows are records (`Side.records`), offers under the names given."""
     dimensions = inputs.options.dimensions
     tasks = read_rows("tasks", task_rows, dimensions)
-    offers = read_rows("offers", [{**row, "name": None} for row in offer_rows], dimensions, names=list(offer_names))
-    return _problem_of(tasks, offers, inputs.options, inputs.cut)
+    return compose(tasks, offer_rows, offer_names, inputs.options, inputs.cut)
+
+
+def compose(
+    tasks: Side, offer_rows: list[dict[str, Any]], offer_names: Sequence[Any], options: Options, cut: Cut
+) -> Inputs:
+    """A call of tasks that were read before on records of offers, under the names given."""
+    offers = read_rows(
+        "offers", [{**row, "name": None} for row in offer_rows], options.dimensions, names=list(offer_names)
+    )
+    return _problem_of(tasks, offers, options, cut)
 
 
 def read_side(side: str, given: Any, dimensions: list[str] | None) -> Side:

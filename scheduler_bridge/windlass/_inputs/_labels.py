@@ -154,24 +154,27 @@ class Labels:
             if sets:
                 constraints[name] = encoder.sets([wire(encoder, each) for each in sets.all], sets.of)
 
-        put("task_labels", self.task_labels, _wire_conditions)
-        put("prefer", self.prefer, _wire_prefer)
+        put("task_labels", self.task_labels, wire_conditions)
+        put("prefer", self.prefer, wire_prefer)
         if self.task_labels or self.prefer or spread_by_label:
-            put("offer_labels", self.offer_labels, _wire_labels)
-        put("offer_only", self.offer_only, _wire_conditions)
+            put("offer_labels", self.offer_labels, wire_labels)
+        put("offer_only", self.offer_only, wire_conditions)
         if self.offer_only:
-            put("task_tags", self.task_tags, _wire_labels)
+            put("task_tags", self.task_tags, wire_labels)
 
 
-def _wire_prefer(encoder: Encoder, entries: Any) -> list[list[Any]]:
-    return [[_wire_conditions(encoder, conditions), units] for conditions, units in entries]
+def wire_prefer(encoder: Encoder, entries: Any) -> list[list[Any]]:
+    """A set of `prefer` as on the wire."""
+    return [[wire_conditions(encoder, conditions), units] for conditions, units in entries]
 
 
-def _wire_labels(encoder: Encoder, labels: Frozen) -> dict[int, str]:
+def wire_labels(encoder: Encoder, labels: Frozen) -> dict[int, str]:
+    """A set of labels or tags as on the wire."""
     return {encoder.keys.of(key): value for key, value in labels}
 
 
-def _wire_conditions(encoder: Encoder, conditions: Frozen) -> dict[int, dict[str, Any]]:
+def wire_conditions(encoder: Encoder, conditions: Frozen) -> dict[int, dict[str, Any]]:
+    """A set of conditions as on the wire."""
     return {
         encoder.keys.of(key): {
             part: list(wanted) if isinstance(wanted, tuple) else wanted for part, wanted in condition

@@ -69,7 +69,12 @@ def place(problem: Problem) -> Placement:
     if problem.mode == "exclusive" and problem.policy != "dot_product" and not problem.constraints:
         place_in_order(problem, turns, scores, answer)
         return answer.placement(turns, with_devices=False)
-    state = State(problem, scores, answer)
+    return place_from(State(problem, scores, answer), turns)
+
+
+def place_from(state: State, turns: list[int]) -> Placement:
+    """Takes the turns from a state of things; the general loop."""
+    problem, answer = state.problem, state.answer
     members = gangs_of(problem, turns)
     order: list[int] = []
     for task in turns:

@@ -1,0 +1,209 @@
+"""Batches of a session: offers and tasks given at different times, under numbers that hold for the session's life.
+
+A batch is checked and kept in columns of its own, so that what the caller does to its rows later changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .._problem import I64
+from ._devices import Devices
+from ._encoder import Numbers
+from ._groups import NODE, Groups, read_quotas, read_running
+from ._labels import Labels
+from ._locality import Locality
+from ._numbers import Cut, amounts, integers, plain, prices
+from ._options import Options
+from ._side import DIMENSIONS_MAX, Side, is_name
+
+UNIT = 10_000
+
+
+class Book:
+    """The session's options and the number of each name that crosses to its backend."""
+
+    def __init__(self, options: Options, cut: Cut) -> None:
+        self.cut = cut
+        self.quotas = read_quotas(options.quotas, cut)
+        if options.running is not None and isinstance(options.running, Iterable):
+            options = dataclasses.replace(options, running=list(options.running))
+        self.running = read_running(options.running, cut)
+        self.options = options
+        self.dimensions: list[str] = list(options.dimensions or ())
+        self.kinds = {kind for entry in self.running for kind in entry["devices"] or ()}
+        self.keys, self.nodes, self.tenants, self.groups = Numbers(), Numbers(), Numbers(), Numbers()
+        self.ids: dict[str, list[int]] = {}  # an id of inputs: a number for each size that one call gives it
+        self.ids_count = 0
+        self.told: dict[str, int] = {}  # of an id: so many of its numbers all who hold it were told of; 1 where absent
+        self.tenants.of("")
+
+    def check(self, side: Side, dims: Iterable[str], kinds: Iterable[str]) -> None:
+        """A kind of device is no amount, at any time; and no more than 256 names in all."""
+        dims, kinds = list(dims), list(kinds)
+        own = set(self.dimensions) - self.kinds
+        for name in dims:
+            if name in self.kinds or name in kinds:
+                values = side.dims[name].values
+                row = next((row for row, value in enumerate(values) if value is not None), None)
+                raise self._both(side, row, name, None if row is None else plain(values[row]))
+        for kind in kinds:
+            if kind in own:
+                values = side.listed("devices") or ()
+                row = next((row for row, value in enumerate(values) if value and kind in value), None)
+                raise self._both(side, row, f"devices.{kind}", None if row is None else values[row][kind])
+        names = dict.fromkeys([*self.dimensions, *dims, *kinds])
+        if len(names) > DIMENSIONS_MAX:
+            allowed = f"at most {DIMENSIONS_MAX} dimensions in the life of a session, device kinds included"
+            raise side.fault(None, list(names)[DIMENSIONS_MAX], len(names), allowed)
+
+    def _both(self, side: Side, row: int | None, name: str, value: Any) -> Exception:
+        kind = name.removeprefix("devices.")
+        return side.fault(row, name, value, f"{kind!r} either as an amount or under `devices` in one session")
+
+    def learn(self, dims: Iterable[str], kinds: Iterable[str]) -> bool:
+        """Numbers what is new; whether anything was."""
+        before = len(self.dimensions)
+        self.dimensions = list(dict.fromkeys([*self.dimensions, *dims, *kinds]))
+        self.kinds |= set(kinds)
+        return len(self.dimensions) > before
+
+    def id_number(self, name: str, variant: int = 0) -> int:
+        """The number of an id of inputs, in the so-manieth size that one call gives it."""
+        own = self.ids.setdefault(name, [])
+        while len(own) <= variant:
+            own.append(self.ids_count)
+            self.ids_count += 1
+        return own[variant]
+
+
+class OfferBatch:
+    """Offers as they were given in one call."""
+
+    def __init__(self, side: Side, book: Book) -> None:
+        none = Side("tasks", 0)
+        options = book.options
+        self.side = side  # for faults, while the call lasts
+        self.names = list(side.names)
+        self.count = side.count
+        columns = {name: amounts(side, name, column, book.cut, "offer") for name, column in side.dims.items()}
+        self.amounts: dict[str, I64] = {name: column for name, column in columns.items() if column is not None}
+        self.labels = Labels(none, side)
+        self.devices = Devices(none, side, book.cut)
+        self.sums: dict[str, I64] = {k: v for k, v in self.devices.offer_amounts.items() if v is not None}
+        self.staged = Locality(none, side).staged
+        self.nodes = side.listed("node")
+        for row, node in enumerate(self.nodes or ()):
+            if node is not None and not is_name(node):
+                raise side.fault(row, "node", node, NODE)
+        self.price = self._price(side, options)
+
+    @staticmethod
+    def _price(side: Side, options: Options) -> I64 | None:
+        needed = "policy='cost'" if options.policy == "cost" else "max_price" if options.max_price is not None else None
+        column = side.fields.get("price")
+        if column is not None:
+            return prices(side, "price", column, needed)
+        if needed is not None and side.count:
+            raise side.fault(0, "price", None, f"a price of each offer, which {needed} needs")
+        return None
+
+    def node(self, row: int) -> Any:
+        """The machine that an offer is on."""
+        node = self.nodes[row] if self.nodes is not None else None
+        return self.names[row] if node is None else node
+
+    def label_items(self, row: int) -> dict[str, str]:
+        """An offer's labels as text."""
+        number = self.labels.offer_labels.of[row]
+        return {} if number < 0 else dict(self.labels.offer_labels.all[number])
+
+    def units(self, row: int) -> dict[str, int]:
+        """An offer's record in units, without its devices."""
+        return {name: int(column[row]) for name, column in self.amounts.items()}
+
+    def shares(self, row: int) -> dict[str, list[int]]:
+        """The record of an offer's devices, in units, kinds without any left out."""
+        found = {}
+        for kind in self.devices.kinds:
+            begin = self.devices.begin[kind]
+            own = self.devices.shares[kind][int(begin[row]) : int(begin[row + 1])].tolist()
+            if own:
+                found[kind] = own
+        return found
+
+    def record_as_given(self, row: int) -> dict[str, Any]:
+        """An offer as `match` takes it."""
+        return self.record(row, self.units(row), self.shares(row))
+
+    def record(self, row: int, units: dict[str, int], shares: dict[str, list[int]]) -> dict[str, Any]:
+        """An offer as `match` takes it, with these amounts in place of its own."""
+        made: dict[str, Any] = {"name": self.names[row], "resources": {d: number_of(v) for d, v in units.items()}}
+        if self.nodes is not None and self.nodes[row] is not None:
+            made["node"] = self.nodes[row]
+        labels = self.label_items(row)
+        if labels:
+            made["labels"] = labels
+        only = self.labels.offer_only.of[row]
+        if only >= 0:
+            made["only"] = {key: dict(condition) for key, condition in self.labels.offer_only.all[only]}
+        if shares:
+            made["devices"] = {kind: [number_of(share) for share in own] for kind, own in shares.items()}
+        if self.price is not None and self.price[row] >= 0:
+            price = int(self.price[row])
+            made["price"] = price // 1_000_000 if price % 1_000_000 == 0 else price / 1e6
+        staged = self.staged.of[row]
+        if staged >= 0:
+            made["staged"] = list(self.staged.all[staged])
+        return made
+
+
+def number_of(units: int) -> int | float:
+    """An amount as a number again."""
+    return units // UNIT if units % UNIT == 0 else units / UNIT
+
+
+class TaskBatch:
+    """Tasks as they were given in one call."""
+
+    def __init__(self, side: Side, book: Book) -> None:
+        none = Side("offers", 0)
+        self.side = side
+        self.names = list(side.names)
+        self.count = side.count
+        columns = {name: amounts(side, name, column, book.cut, "task") for name, column in side.dims.items()}
+        self.amounts: dict[str, I64] = {name: column for name, column in columns.items() if column is not None}
+        self.labels = Labels(side, none)
+        devices = Devices(side, none, book.cut)
+        self.kinds = devices.kinds
+        self.asked: dict[str, I64] = {k: v for k, v in devices.task_amounts.items() if v is not None}
+        self.groups = Groups(side, none, dataclasses.replace(book.options, quotas=None, running=None), book.cut)
+        self.locality = Locality(side, none)
+        self.priority = None
+        if "priority" in side.fields:
+            column = integers(side, "priority", side.fields["priority"], -(2**31), 2**31 - 1)
+            self.priority = column.astype(np.int32)
+
+    def units(self, row: int) -> dict[str, int]:
+        """What a task asks for, in units, without devices; what is 0 left out."""
+        return {name: int(column[row]) for name, column in self.amounts.items() if column[row]}
+
+    def shares(self, row: int) -> dict[str, int]:
+        """The devices that a task asks for, in units; what is 0 left out."""
+        return {kind: int(column[row]) for kind, column in self.asked.items() if column[row]}
+
+    def running(self, row: int) -> dict[str, Any]:
+        """A task as an entry of `running`, but for the machine it is on."""
+        groups = self.groups
+        avoid = groups.avoid.of[row]
+        return {
+            "tenant": groups.tenant(row),
+            "group": groups.groups[row] if groups.groups is not None else None,
+            "avoid": list(groups.avoid.all[avoid]) if avoid >= 0 else [],
+            "resources": {name: number_of(units) for name, units in self.units(row).items()},
+            "devices": {kind: number_of(units) for kind, units in self.shares(row).items()},
+        }

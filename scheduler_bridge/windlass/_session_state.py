@@ -1,0 +1,229 @@
+"""What a session held at one moment, and a call told in those terms: for explanations, `shortfall` and `legacy`.
+
+Tasks of earlier calls become entries of `running` and what they hold is taken off the offers, so that a call of a
+session is a call of `match`, but for used offers and prices that are paid.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from . import _inputs
+from ._explain import Explainer
+from ._inputs._session import UNIT, Book, OfferBatch, TaskBatch
+from ._problem import I64, Placement, Problem
+from ._result import MatchResult
+from .legacy._state import State
+
+if TYPE_CHECKING:
+    from ._shortfall import Shortfall
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Offer(NamedTuple):
+    """An offer of the session: its number, and the batch and row that say what it is."""
+
+    number: int
+    batch: OfferBatch
+    row: int
+
+
+class Placed(NamedTuple):
+    """A task that holds its place: its number, its offer's name, what it asked for, the devices it was given."""
+
+    number: int
+    offer: Any
+    batch: TaskBatch
+    row: int
+    devices: dict[str, tuple[int, ...]]
+
+
+class _Loan(Generic[K, V]):
+    def __init__(self, value: dict[K, V]) -> None:
+        self.value = value
+
+
+class Lent(Generic[K, V]):
+    """A dict that its owner changes while others read it as it was: copied before a change where somebody does."""
+
+    def __init__(self) -> None:
+        self.now: dict[K, V] = {}
+        self._loan: weakref.ref[_Loan[K, V]] | None = None
+
+    def lend(self) -> _Loan[K, V]:
+        """The dict as it is now, for as long as the answer is kept."""
+        loan = self._loan() if self._loan is not None else None
+        if loan is None:
+            loan = _Loan(self.now)
+            self._loan = weakref.ref(loan)
+        return loan
+
+    def change(self) -> dict[K, V]:
+        """The dict, to be changed by the owner."""
+        if self._loan is not None and self._loan() is not None:
+            self.now = dict(self.now)
+        self._loan = None
+        return self.now
+
+
+class Snapshot:
+    """A session as it stood. Cheap to make: nothing is copied before the session changes."""
+
+    def __init__(self, book: Book, offers: _Loan[Any, Offer], tasks: _Loan[Any, Placed], scale: dict[str, int]) -> None:
+        self.book, self.scale = book, scale
+        self._offers, self._tasks = offers, tasks
+        self.exclusive = book.options.mode == "exclusive"
+
+    @property
+    def offers(self) -> Mapping[Any, Offer]:
+        """By name, in tie order."""
+        return self._offers.value
+
+    @property
+    def tasks(self) -> Mapping[Any, Placed]:
+        """By name, in the order placed."""
+        return self._tasks.value
+
+    @cached_property
+    def names(self) -> list[Any]:
+        """Of the offers, in tie order."""
+        return list(self.offers)
+
+    @cached_property
+    def tasks_on(self) -> dict[Any, list[Any]]:
+        """{offer name: task names}, offers without tasks left out."""
+        found: dict[Any, list[Any]] = {}
+        for name, placed in self.tasks.items():
+            found.setdefault(placed.offer, []).append(name)
+        return found
+
+    def free(self, name: Any) -> tuple[dict[str, int], dict[str, list[int]]]:
+        """What is free of an offer, in units: amounts, and shares of devices."""
+        offer = self.offers[name]
+        units, shares = offer.batch.units(offer.row), offer.batch.shares(offer.row)
+        for task in self.tasks_on.get(name, ()):
+            placed = self.tasks[task]
+            for dimension, amount in placed.batch.units(placed.row).items():
+                if dimension in units:
+                    units[dimension] -= amount
+            asked = placed.batch.shares(placed.row)
+            for kind, numbers in placed.devices.items():
+                for number in numbers:
+                    shares[kind][number] -= min(asked[kind], UNIT)
+        return (
+            {dimension: max(amount, 0) for dimension, amount in units.items()},
+            {kind: [max(share, 0) for share in own] for kind, own in shares.items()},
+        )
+
+    def _of(self, name: Any) -> tuple[Offer, dict[str, int], dict[str, list[int]]]:
+        """An offer as a call looks at it: as given where it is free or used as a whole, else what is free of it."""
+        offer = self.offers[name]
+        if self.exclusive:
+            return offer, offer.batch.units(offer.row), offer.batch.shares(offer.row)
+        return offer, *self.free(name)
+
+    def has(self, name: str) -> bool:
+        """Whether some offer has any of a dimension or kind."""
+        for offer in self.offers.values():
+            column = offer.batch.amounts.get(name)
+            if column is None:
+                column = offer.batch.sums.get(name)
+            if column is not None and column[offer.row]:
+                return True
+        return False
+
+    def inputs(self, batch: TaskBatch, free_only: bool = False) -> _inputs.Inputs:
+        """A call on these offers as one of `match`; with `free_only` without those that are used."""
+        names = [name for name in self.names if not (free_only and self.exclusive and name in self.tasks_on)]
+        free = [self._of(name) for name in names]
+        rows = [offer.batch.record(offer.row, units, shares) for offer, units, shares in free]
+        running = [*(self.book.options.running or ()), *self._entries()]
+        scale = {name: amount for name, amount in self.scale.items() if amount}
+        options = dataclasses.replace(self.book.options, running=running, scale=scale)
+        found = _inputs.compose(batch.side, rows, names, options, self.book.cut)
+        asked: dict[str, I64] = {**batch.amounts, **batch.asked}
+        found.problem.task_amounts = [asked.get(name) for name in found.problem.dimensions]
+        found.problem.offer_amounts = [  # to the unit, which a double may not tell
+            column
+            if column is None or name in self.book.kinds
+            else np.array([units.get(name, 0) for _, units, _ in free], dtype=np.int64)
+            for name, column in zip(found.problem.dimensions, found.problem.offer_amounts, strict=True)
+        ]
+        return found
+
+    def _entries(self) -> list[dict[str, Any]]:
+        found = []
+        for placed in self.tasks.values():
+            offer = self.offers[placed.offer]
+            entry = placed.batch.running(placed.row)
+            entry["node"] = offer.batch.node(offer.row)
+            entry["labels"] = offer.batch.label_items(offer.row)
+            found.append(entry)
+        return found
+
+    def prepare(self, problem: Problem, state: State) -> None:
+        """What a call of `match` can't be told: used offers, and prices that are paid."""
+        for index, name in enumerate(self.names):
+            count = len(self.tasks_on.get(name, ()))
+            if not count:
+                continue
+            state.used[index] = count
+            if self.exclusive:
+                state.taken[index] = True
+            elif state.price is not None:
+                state.price[index] = 0
+
+
+class SessionInputs(_inputs.Inputs):
+    """What a SessionResult knows at once. Its problem has no offers' amounts."""
+
+    names_of: Any = None  # a Snapshot
+
+    @property
+    def offer_names(self) -> Any:
+        """In tie order at the call's start."""
+        return self.names_of.names
+
+
+class SessionResult(MatchResult):
+    """A MatchResult of a session: offers count in tie order as they stood when the call began."""
+
+    def __init__(
+        self, inputs: SessionInputs, batch: TaskBatch, snapshot: Snapshot, placement: Placement, checker: Any
+    ) -> None:
+        inputs.names_of = snapshot
+        super().__init__(inputs, placement, checker)
+        self._batch, self._snapshot = batch, snapshot
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        inputs = self._snapshot.inputs(self._batch)
+        explainer = Explainer(inputs, self._placement)
+        self._snapshot.prepare(inputs.problem, explainer.state)
+        return explainer
+
+    def shortfall(self, catalogue: Any) -> Shortfall:
+        """As of `match`, beside what the session's offers have left."""
+        from ._shortfall import shortfall
+
+        order = self._placement.order
+        unmatched = order[self.offer_index[order] < 0].tolist()
+        return shortfall(self._snapshot.inputs(self._batch, free_only=True), unmatched, catalogue, self._checker)
+
+
+def warnings_of(batch: TaskBatch, snapshot: Snapshot) -> list[str]:
+    """What looks like a mistake in what was asked."""
+    asked = {**batch.amounts, **batch.asked}
+    return [
+        f"tasks ask for {name!r}, which no offer has"
+        for name, column in asked.items()
+        if np.any(column) and not snapshot.has(name)
+    ]
