@@ -10,6 +10,7 @@
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace windlass::stage::testing {
@@ -47,11 +48,19 @@ class Folder {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
-  // Names of temporaries anywhere beneath.
+  // Names of temporaries anywhere beneath; looks again where a stager at work took something away meanwhile.
   [[nodiscard]] std::vector<std::string> leftovers() const {
+    std::error_code vanished;
     std::vector<std::string> found;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(path_))
-      if (entry.path().filename().string().starts_with(".windlass-")) found.push_back(entry.path().string());
+    do {
+      found.clear();
+      vanished.clear();
+      std::filesystem::recursive_directory_iterator entry(path_, vanished);
+      for (; entry != std::filesystem::recursive_directory_iterator(); entry.increment(vanished)) {
+        const std::filesystem::path& path = entry->path();
+        if (path.filename().string().starts_with(".windlass-")) found.push_back(path.string());
+      }
+    } while (vanished);
     return found;
   }
 
