@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import weakref
@@ -17,6 +18,8 @@ from ._problem import Placement, Problem
 from ._records import Record, record_of
 from ._reply import Reply, Withdrawal
 from ._result import MatchResult
+from ._session import ClientSession, Session
+from ._session_remote import RemoteSession
 from ._stage import StageFuture, StageReport, StageRequest, Transfer
 from ._stage_progress import ProgressArgument
 from ._stage_remote import Accepted, RemoteStage
@@ -98,9 +101,12 @@ class Client:
         """Not served yet."""
         raise _unserved("Client.unpin")
 
-    def session(self, offers: Any, **options: Any) -> Any:
-        """Not served yet."""
-        raise _unserved("Client.session")
+    def session(self, offers: Any, **options: Any) -> Session:
+        """A `windlass.Session` in the daemon; it ends with this client, and with the daemon.
+
+        There is no fallback: FailedPrecondition once the daemon was restarted or the connection lost.
+        """
+        return ClientSession(functools.partial(RemoteSession, self), offers, options)
 
     def close(self) -> None:
         """Cancels what was submitted (but for `detach`), waits for the daemon's answer, and closes the connection."""
@@ -134,6 +140,10 @@ class Client:
             if not reply.done():  # Ctrl-C
                 self._channel.abandon(request_id)
             raise
+
+    def send(self, kind: Type, body: dict[str, Any]) -> None:
+        """Sends one request of the protocol whose answer nobody waits for."""
+        self._channel.submit(kind, body, Reply(), timeout=self._timeout)
 
     def place(self, problem: Problem, withdrawal: Withdrawal | None = None) -> Placement:
         """The backend of `match`: asks the daemon."""

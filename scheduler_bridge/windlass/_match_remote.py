@@ -58,7 +58,14 @@ def encode_problem(problem: Problem) -> tuple[dict[str, Any], list[Column]]:
 
 def decode_placement(message: Message, problem: Problem) -> Placement:
     """The Placement of a RESULT; Unavailable (so that the call falls back) where it cannot be one for this problem."""
-    reader = _Reader(message)
+    placement = read_placement(message, problem)
+    check(placement, problem)
+    return placement
+
+
+def read_placement(message: Message, problem: Problem) -> Placement:
+    """The columns of a RESULT; what they say is not looked at."""
+    reader = Reader(message)
     tasks = problem.tasks
     placement = Placement(
         offer_index=reader.wanted("offer_index", np.int32, tasks),
@@ -74,57 +81,64 @@ def decode_placement(message: Message, problem: Problem) -> Placement:
         entries = int(placement.device_begin[-1])
         placement.device_dimension = reader.wanted("device_dimension", np.int32, entries)
         placement.device_index = reader.wanted("device_index", np.int32, entries)
-    _check(placement, problem)
     return placement
 
 
-class _Reader:
+class Reader:
+    """Reads the columns that a body names; Unavailable where they are not what they should be."""
+
     def __init__(self, message: Message) -> None:
         self._body = message.body
         self._columns = message.columns
 
     def column(self, name: str, dtype: npt.DTypeLike, size: int | None = None) -> npt.NDArray[Any] | None:
+        """A column of the body, None where it has none."""
         number = self._body.get(name)
-        if number is None:
-            return None
+        return None if number is None else self.numbered(name, number, dtype, size)
+
+    def numbered(self, name: str, number: Any, dtype: npt.DTypeLike, size: int | None = None) -> npt.NDArray[Any]:
+        """A column by its number."""
         if type(number) is not int or not 0 <= number < len(self._columns):
-            raise _odd(f"{name} is no number of a column")
+            raise odd(f"{name} is no number of a column")
         column = self._columns[number]
         if column.dtype != np.dtype(dtype).newbyteorder("<") or (size is not None and column.size != size):
-            raise _odd(f"{name} is a column of {column.size} {column.dtype}")
+            raise odd(f"{name} is a column of {column.size} {column.dtype}")
         return column.astype(np.dtype(dtype), copy=False)  # the host's byte order
 
     def wanted(self, name: str, dtype: npt.DTypeLike, size: int) -> npt.NDArray[Any]:
+        """A column that there has to be."""
         column = self.column(name, dtype, size)
         if column is not None:
             return column
         if size != 0:
-            raise _odd(f"{name} is missing")
+            raise odd(f"{name} is missing")
         return np.empty(0, dtype)  # an empty column need not be sent
 
 
-def _check(placement: Placement, problem: Problem) -> None:
+def check(placement: Placement, problem: Problem) -> None:
+    """Whether an answer can be one to this problem."""
     index, order = placement.offer_index, placement.order
     if problem.tasks and not (int(index.min()) >= -1 and int(index.max()) < problem.offers):
-        raise _odd("offer_index names an offer that does not exist")
+        raise odd("offer_index names an offer that does not exist")
     if problem.tasks and not (int(order.min()) >= 0 and int(order.max()) < problem.tasks):
-        raise _odd("order names a task that does not exist")
+        raise odd("order names a task that does not exist")
     if problem.tasks and int(np.bincount(order, minlength=problem.tasks).max()) != 1:
-        raise _odd("order names a task twice")
+        raise odd("order names a task twice")
     if problem.mode == "exclusive" and problem.offers and problem.tasks:
         placed = index[index >= 0]
         if placed.size and int(np.bincount(placed, minlength=problem.offers).max()) > 1:
-            raise _odd("an offer is given twice")
+            raise odd("an offer is given twice")
     begin, dimension, which = placement.device_begin, placement.device_dimension, placement.device_index
     if begin is None or dimension is None or which is None:
         return
     if int(begin[0]) != 0 or bool(np.any(np.diff(begin) < 0)):
-        raise _odd("device_begin does not lead through device_dimension")
+        raise odd("device_begin does not lead through device_dimension")
     if dimension.size and not (int(dimension.min()) >= 0 and int(dimension.max()) < len(problem.dimensions)):
-        raise _odd("device_dimension names a dimension that does not exist")
+        raise odd("device_dimension names a dimension that does not exist")
     if which.size and int(which.min()) < 0:
-        raise _odd("device_index is negative")
+        raise odd("device_index is negative")
 
 
-def _odd(what: str) -> Unavailable:
+def odd(what: str) -> Unavailable:
+    """The error for an answer that makes no sense."""
     return Unavailable(f"the daemon's answer cannot be right: {what}", retryable=False)

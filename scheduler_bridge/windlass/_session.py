@@ -10,7 +10,7 @@ from ._errors import Unavailable
 from ._inputs._options import Options
 from ._match import cutter, say_fallback
 from ._session_backend import SessionBackend
-from ._session_core import SessionCore, SessionOffer
+from ._session_core import OpenBackend, SessionCore, SessionOffer
 from ._session_state import SessionResult
 
 
@@ -84,6 +84,13 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class ClientSession(Session):
+    """A Session whose offers a daemon keeps; `Client.session` makes it."""
+
+    def __init__(self, open_backend: OpenBackend, offers: Any, options: dict[str, Any]) -> None:
+        self._begin(SessionCore(open_backend, cutter(), options), offers)
 
 
 def _open_here(options: Options) -> SessionBackend:

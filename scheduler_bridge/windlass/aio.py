@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from . import _bridge, _client
 from ._address import Address
+from ._aio_session import Opening
 from ._errors import Cancelled, StageError
 from ._match import match, offers_to_tasks, solve
 from ._records import Record
@@ -129,9 +130,9 @@ class Client(_Twin[_client.Client]):
         """Not served yet."""
         self._side.unpin(url)
 
-    def session(self, offers: Any, **options: Any) -> Any:
-        """Not served yet."""
-        return self._side.session(offers, **options)
+    def session(self, offers: Any, **options: Any) -> Opening:
+        """As `Client.session`: ``async with client.session(offers) as session: await session.match(tasks)``."""
+        return Opening(self._in_thread, functools.partial(self._side.session, offers, **options))
 
     async def _match(self, call: Callable[..., _Result], tasks: Any, offers: Any, options: dict[str, Any]) -> _Result:
         withdrawal = Withdrawal()

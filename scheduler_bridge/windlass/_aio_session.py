@@ -1,0 +1,112 @@
+"""The async twin of `Session`: the same calls, awaited, in threads of the client's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import Any, TypeVar
+
+from . import _session
+from ._errors import WindlassError
+from ._session_core import SessionOffer
+from ._session_state import SessionResult
+
+_Result = TypeVar("_Result")
+InThread = Callable[..., Awaitable[Any]]
+
+
+class Session:
+    """`windlass.Session`, awaited. A call that is cancelled is done to its end; a cancelled match is taken back."""
+
+    def __init__(self, in_thread: InThread, session: _session.Session) -> None:
+        self._in_thread, self._session = in_thread, session
+
+    async def match(self, tasks: Any) -> SessionResult:
+        """As `Session.match`."""
+        return await self._whole(self._session.match, tasks, undo=self._take_back)
+
+    async def add(self, offers: Any) -> None:
+        """As `Session.add`."""
+        await self._whole(self._session.add, offers)
+
+    async def update(self, offers: Any) -> None:
+        """As `Session.update`."""
+        await self._whole(self._session.update, offers)
+
+    async def remove(self, names: Iterable[Any]) -> int:
+        """As `Session.remove`."""
+        return await self._whole(self._session.remove, names)
+
+    async def release(self, names: Iterable[Any]) -> int:
+        """As `Session.release`."""
+        return await self._whole(self._session.release, names)
+
+    async def offers(self) -> list[SessionOffer]:
+        """As `Session.offers`."""
+        return await self._whole(self._session.offers)
+
+    async def rescale(self) -> None:
+        """As `Session.rescale`."""
+        await self._whole(self._session.rescale)
+
+    @property
+    def version(self) -> int:
+        """One more after each call that changed anything."""
+        return self._session.version
+
+    async def close(self) -> None:
+        """As `Session.close`."""
+        await self._whole(self._session.close)
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _take_back(self, result: SessionResult) -> None:
+        with contextlib.suppress(WindlassError):
+            self._session.release(list(result.assignments))
+
+    async def _whole(
+        self, call: Callable[..., _Result], *args: Any, undo: Callable[[_Result], None] | None = None
+    ) -> _Result:
+        return await to_the_end(self._in_thread, call, *args, undo=undo)
+
+
+async def to_the_end(
+    in_thread: InThread, call: Callable[..., _Result], *args: Any, undo: Callable[[_Result], None] | None = None
+) -> _Result:
+    """Runs a call in a thread to its end; where the caller is cancelled meanwhile, `undo` takes back what it did."""
+    running: asyncio.Future[_Result] = asyncio.ensure_future(in_thread(call, *args))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        if not running.cancelled() and running.exception() is None and undo is not None:
+            await in_thread(undo, running.result())
+        raise
+
+
+class Opening:
+    """A session that is about to be opened: ``await`` it, or use it with ``async with``."""
+
+    def __init__(self, in_thread: InThread, call: Callable[[], _session.Session]) -> None:
+        self._in_thread, self._call = in_thread, call
+        self._opened: Session | None = None
+
+    def __await__(self) -> Generator[Any, None, Session]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Session:
+        self._opened = await self._open()
+        return self._opened
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._opened is not None:
+            await self._opened.close()
+
+    async def _open(self) -> Session:
+        session = await to_the_end(self._in_thread, self._call, undo=_session.Session.close)
+        return Session(self._in_thread, session)
