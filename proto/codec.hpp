@@ -24,8 +24,9 @@ using Decoded = tl::expected<Body, Fault>;
 // The id of a header that decode_header refuses, where it can be read.
 [[nodiscard]] std::optional<RequestId> id_of(std::string_view frame);
 
-// Bodies: Hello, Welcome, Load, LoadSeen, LoadAnswer, LoadReport, Match, MatchResult, Stage, StageResult, Progress,
-// Cancel, CancelResult, Error, Empty (a map of whatever keys). A LoadReport alone is what the sampler makes.
+// Bodies: Hello, Welcome, Load, LoadSeen, LoadAnswer, LoadReport, Match, MatchResult, Session, SessionAnswer,
+// SessionOffers, Stage, StageResult, Progress, Cancel, CancelResult, Error, Empty (a map of whatever keys). A
+// LoadReport alone is what the sampler makes.
 template <class Body>
 [[nodiscard]] Decoded<Body> decode(std::string_view frame);
 template <>
@@ -44,6 +45,12 @@ template <>
 Decoded<Match> decode<Match>(std::string_view frame);
 template <>
 Decoded<MatchResult> decode<MatchResult>(std::string_view frame);
+template <>
+Decoded<Session> decode<Session>(std::string_view frame);
+template <>
+Decoded<SessionAnswer> decode<SessionAnswer>(std::string_view frame);
+template <>
+Decoded<SessionOffers> decode<SessionOffers>(std::string_view frame);
 template <>
 Decoded<Stage> decode<Stage>(std::string_view frame);
 template <>
@@ -67,6 +74,9 @@ Decoded<Empty> decode<Empty>(std::string_view frame);
 [[nodiscard]] std::string encode(const LoadAnswer& body);
 [[nodiscard]] std::string encode(const Match& body);
 [[nodiscard]] std::string encode(const MatchResult& body);
+[[nodiscard]] std::string encode(const Session& body);
+[[nodiscard]] std::string encode(const SessionAnswer& body);
+[[nodiscard]] std::string encode(const SessionOffers& body);
 [[nodiscard]] std::string encode(const Stage& body);
 [[nodiscard]] std::string encode(const StageResult& body);
 [[nodiscard]] std::string encode(const Progress& body);

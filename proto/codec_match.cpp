@@ -4,7 +4,7 @@ namespace windlass::proto {
 namespace {
 
 constexpr const char* kModes[] = {"exclusive", "packing"};
-constexpr const char* kPolicies[] = {"best_fit", "worst_fit", "dot_product", "cost"};
+constexpr const char* kPolicies[] = {"best_fit", "worst_fit", "dot_product", "cost", "fragmentation"};
 constexpr const char* kTies[] = {"stable", "swap_remove"};
 constexpr const char* kColumnTypes[] = {"i4", "i8", "u8"};
 constexpr std::uint64_t kRowsMax = INT32_MAX;  // rows are numbered by int32
@@ -67,18 +67,26 @@ bool read_inputs(Reader& reader, Match& match, std::string_view key) {
   return true;
 }
 
-// A column that the body names must be there and have its type and count.
-void check_column(Reader& reader, const Match& match, const char* key, Column column, ColumnSpec wanted) {
+}  // namespace
+
+bool read_match_field(Reader& reader, Match& match, std::string_view key) {
+  return read_shape(reader, match, key) || read_inputs(reader, match, key);
+}
+
+void check_column(Reader& reader, const std::vector<ColumnSpec>& columns, const char* key, Column column,
+                  ColumnSpec wanted) {
   if (!column || reader.failed()) return;
-  if (*column >= match.columns.size()) {
+  if (*column >= columns.size()) {
     return reader.fail(std::string(key) + ": there is no column " + std::to_string(*column));
   }
-  const ColumnSpec found = match.columns[*column];
+  const ColumnSpec found = columns[*column];
   if (found == wanted) return;
   reader.fail(std::string(key) + ": the column is to be " + kColumnTypes[static_cast<std::size_t>(wanted.type)] +
               " of " + std::to_string(wanted.count) + " entries, not " +
               kColumnTypes[static_cast<std::size_t>(found.type)] + " of " + std::to_string(found.count));
 }
+
+namespace {
 
 void check_match(Reader& reader, const Match& match) {
   if (match.task_amounts.size() != match.dimensions || match.offer_amounts.size() != match.dimensions) {
@@ -89,13 +97,13 @@ void check_match(Reader& reader, const Match& match) {
     return reader.fail("weights and scale are to have one entry per dimension");
   }
   for (const Column column : match.task_amounts) {
-    check_column(reader, match, "task_amounts", column, {ColumnType::i8, match.tasks});
+    check_column(reader, match.columns, "task_amounts", column, {ColumnType::i8, match.tasks});
   }
   for (const Column column : match.offer_amounts) {
-    check_column(reader, match, "offer_amounts", column, {ColumnType::i8, match.offers});
+    check_column(reader, match.columns, "offer_amounts", column, {ColumnType::i8, match.offers});
   }
-  check_column(reader, match, "priority", match.priority, {ColumnType::i4, match.tasks});
-  check_column(reader, match, "price", match.price, {ColumnType::i8, match.offers});
+  check_column(reader, match.columns, "priority", match.priority, {ColumnType::i4, match.tasks});
+  check_column(reader, match.columns, "price", match.price, {ColumnType::i8, match.offers});
 }
 
 void read_match(Reader& reader, Match& match) {
@@ -104,7 +112,7 @@ void read_match(Reader& reader, Match& match) {
   read_map(reader, [&](std::string_view key) {
     has_tasks = has_tasks || key == "tasks";
     has_offers = has_offers || key == "offers";
-    return read_shape(reader, match, key) || read_inputs(reader, match, key);
+    return read_match_field(reader, match, key);
   });
   if (!has_tasks || !has_offers) reader.fail("a MATCH needs tasks and offers");
   if (!reader.failed()) check_match(reader, match);
@@ -118,10 +126,13 @@ void read_match_result(Reader& reader, MatchResult& result) {
                                                      {"price_added", &result.price_added},
                                                      {"device_begin", &result.device_begin},
                                                      {"device_dimension", &result.device_dimension},
-                                                     {"device_index", &result.device_index}};
+                                                     {"device_index", &result.device_index},
+                                                     {"offer_number", &result.offer_number}};
   read_map(reader, [&](std::string_view key) {
     if (key == "placed") {
       result.placed = reader.unsigned_integer();
+    } else if (key == "version") {
+      result.version = reader.unsigned_integer();
     } else if (key == "engine") {
       result.engine = reader.str(kNameBytesMax);
     } else if (key == "columns") {
@@ -138,6 +149,15 @@ void read_match_result(Reader& reader, MatchResult& result) {
   });
 }
 
+}  // namespace
+
+void write_options(Writer& writer, const Match& body) {
+  writer.str("mode").str(kModes[static_cast<std::size_t>(body.mode)]);
+  writer.str("policy").str(kPolicies[static_cast<std::size_t>(body.policy)]);
+  writer.str("ties").str(kTies[static_cast<std::size_t>(body.ties)]);
+  writer.str("normalize").boolean(body.normalize);
+}
+
 void write_amounts(Writer& writer, const std::vector<Column>& columns) {
   writer.array(columns.size());
   for (const Column column : columns) write_column(writer, column);
@@ -148,8 +168,6 @@ void write_integers(Writer& writer, const char* key, const std::vector<std::int6
   writer.str(key).array(values.size());
   for (const std::int64_t value : values) writer.integer(value);
 }
-
-}  // namespace
 
 Column read_column(Reader& reader) {
   return optional_of(reader, [&] { return static_cast<std::uint32_t>(reader.unsigned_integer(kColumnsMax - 1)); });
@@ -203,10 +221,7 @@ std::string encode(const Match& body) {
   writer.map(10U + (body.weights.empty() ? 0U : 1U) + (body.scale.empty() ? 0U : 1U) + (body.max_score ? 1U : 0U) +
              (body.max_price >= 0 ? 1U : 0U) + (body.priority ? 1U : 0U) + (body.price ? 1U : 0U) +
              (body.constraints.empty() ? 0U : 1U));
-  writer.str("mode").str(kModes[static_cast<std::size_t>(body.mode)]);
-  writer.str("policy").str(kPolicies[static_cast<std::size_t>(body.policy)]);
-  writer.str("ties").str(kTies[static_cast<std::size_t>(body.ties)]);
-  writer.str("normalize").boolean(body.normalize);
+  write_options(writer, body);
   writer.str("tasks").unsigned_integer(body.tasks).str("offers").unsigned_integer(body.offers);
   writer.str("dimensions").unsigned_integer(body.dimensions);
   write_integers(writer, "weights", body.weights);
@@ -225,8 +240,9 @@ std::string encode(const Match& body) {
 }
 
 std::string encode(const MatchResult& body) {
+  const bool of_session = body.version.has_value();
   Writer writer;
-  writer.map(11).str("placed").unsigned_integer(body.placed).str("engine").str(body.engine);
+  writer.map(of_session ? 13 : 11).str("placed").unsigned_integer(body.placed).str("engine").str(body.engine);
   write_columns(writer, body.columns);
   const std::pair<const char*, Column> columns[] = {{"offer_index", body.offer_index},
                                                     {"order", body.order},
@@ -239,6 +255,11 @@ std::string encode(const MatchResult& body) {
   for (const auto& [key, column] : columns) {
     writer.str(key);
     write_column(writer, column);
+  }
+  if (of_session) {
+    writer.str("offer_number");
+    write_column(writer, body.offer_number);
+    writer.str("version").unsigned_integer(*body.version);
   }
   return writer.take();
 }

@@ -52,4 +52,13 @@ void write_column(Writer& writer, Column column);
 void write_labels(Writer& writer, const Labels& labels);
 void write_columns(Writer& writer, const std::vector<ColumnSpec>& columns);
 
+// Of a MATCH, and of the SESSION that asks for the like. false where the key is none of its.
+bool read_match_field(Reader& reader, Match& match, std::string_view key);
+// A column that a body names must be there and have its type and count.
+void check_column(Reader& reader, const std::vector<ColumnSpec>& columns, const char* key, Column column,
+                  ColumnSpec wanted);
+void write_options(Writer& writer, const Match& body);  // 4 keys: mode, policy, ties, normalize
+void write_amounts(Writer& writer, const std::vector<Column>& columns);
+void write_integers(Writer& writer, const char* key, const std::vector<std::int64_t>& values);  // nothing where empty
+
 }  // namespace windlass::proto

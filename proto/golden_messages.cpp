@@ -154,6 +154,97 @@ void add_match(Collection& all) {
            column<std::uint64_t>({0xFFFF'FFFF'FFFF'0000ULL, 0})});
 }
 
+Session example_change(std::string_view constraints) {
+  Session change;
+  change.op = SessionOp::change;
+  change.session = 7;
+  change.expect = 3;
+  change.adds = 1;
+  change.updates = 1;
+  change.removes = 1;
+  change.releases = 2;
+  change.rescale = true;
+  change.rows.dimensions = 1;
+  change.rows.columns = {{ColumnType::i8, 2}, {ColumnType::i8, 2}, {ColumnType::i8, 2},
+                         {ColumnType::i8, 1}, {ColumnType::i8, 2}, {ColumnType::i4, 2}};
+  change.rows.offer_amounts = {0};
+  change.rows.price = 1;
+  change.offer_numbers = 2;
+  change.remove_numbers = 3;
+  change.release_numbers = 4;
+  change.rows.weights = {65'536};
+  change.rows.scale = {0};
+  change.rows.constraints = constraints;
+  return change;
+}
+
+Session example_placing() {
+  Session placing;
+  placing.op = SessionOp::match;
+  placing.session = 7;
+  placing.rows.tasks = 2;
+  placing.rows.dimensions = 1;
+  placing.rows.columns = {{ColumnType::i8, 2}, {ColumnType::i8, 2}, {ColumnType::i4, 2}};
+  placing.rows.task_amounts = {0};
+  placing.task_numbers = 1;
+  placing.rows.priority = 2;
+  return placing;
+}
+
+void add_matching_session(Collection& all) {
+  Session open;
+  open.rows.mode = Mode::packing;
+  open.rows.max_score = 1.5;
+  all.add(Type::session, "session_open", "client -> windlassd", open);
+  all.add(Type::result, "result_session_open", "windlassd -> client", SessionAnswer{7, 0, {}, {}});
+  const std::string constraints = Writer().map(1).str("node").unsigned_integer(5).take();
+  all.add(Type::session, "session_change", "client -> windlassd, with every key", example_change(constraints), {},
+          {column<std::int64_t>({40'000, 15'000}), column<std::int64_t>({1'500'000, -1}), column<std::int64_t>({11, 4}),
+           column<std::int64_t>({9}), column<std::int64_t>({101, 102}), column<std::int32_t>({0, 1})});
+  all.add(Type::result, "result_session_change", "windlassd -> client", SessionAnswer{{}, 4, 1, 2});
+  all.add(Type::session, "session_match", "client -> windlassd", example_placing(), {.dl = 30'000},
+          {column<std::int64_t>({10'000, 20'000}), column<std::int64_t>({103, 104}), column<std::int32_t>({0, 1})});
+  MatchResult result;
+  result.placed = 1;
+  result.engine = "avx2";
+  result.columns = {
+      {ColumnType::i4, 2}, {ColumnType::i4, 2}, {ColumnType::i8, 2}, {ColumnType::u8, 2}, {ColumnType::i8, 2}};
+  result.offer_index = 0;
+  result.order = 1;
+  result.score_high = 2;
+  result.score_low = 3;
+  result.offer_number = 4;
+  result.version = 5;
+  all.add(Type::result, "result_session_match", "windlassd -> client", result, {},
+          {column<std::int32_t>({-1, 0}), column<std::int32_t>({1, 0}), column<std::int64_t>({0, 0}),
+           column<std::uint64_t>({0, 7}), column<std::int64_t>({-1, 4})});
+  Session offers;
+  offers.op = SessionOp::offers;
+  offers.session = 7;
+  all.add(Type::session, "session_offers", "client -> windlassd", offers);
+  SessionOffers told;
+  told.version = 5;
+  told.placed = 1;
+  told.offers = 1;
+  told.dimensions = 1;
+  told.columns = {{ColumnType::i8, 1}, {ColumnType::i8, 1}, {ColumnType::i8, 1}, {ColumnType::i4, 1},
+                  {ColumnType::i8, 1}, {ColumnType::i8, 2}, {ColumnType::i8, 1}};
+  told.offer_numbers = 0;
+  told.free_amounts = {1};
+  told.price = 2;
+  told.held = 3;
+  told.scale = 4;
+  told.devices = {{0, 5, 6}};
+  all.add(
+      Type::result, "result_session_offers", "windlassd -> client", told, {},
+      {column<std::int64_t>({4}), column<std::int64_t>({5'000}), column<std::int64_t>({-1}), column<std::int32_t>({1}),
+       column<std::int64_t>({40'000}), column<std::int64_t>({0, 1}), column<std::int64_t>({5'000})});
+  Session close;
+  close.op = SessionOp::close;
+  close.session = 7;
+  all.add(Type::session, "session_close", "client -> windlassd", close);
+}
+
 void add_stage(Collection& all) {
   Stage stage;
   Transfer plain;
@@ -268,6 +359,7 @@ std::vector<GoldenMessage> golden_messages() {
   add_match(all);
   add_stage(all);
   add_ends(all);
+  add_matching_session(all);
   return all.take();
 }
 

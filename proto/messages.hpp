@@ -34,9 +34,9 @@ enum class Type : std::uint32_t {
   drain = 10,    // node -> bridge: I take no new work
   bye = 11,      // either side: my last message
   nodes = 12,    // observer -> bridge
-  grant = 13,    // 13 to 15 are reserved and answered UNIMPLEMENTED
+  grant = 13,    // 13 and 14 are reserved and answered UNIMPLEMENTED
   release = 14,
-  session = 15,
+  session = 15,  // client -> windlassd
 };
 
 // gRPC's status codes.
@@ -169,7 +169,7 @@ struct ColumnSpec {
 using Column = std::optional<std::uint32_t>;  // number of a column frame; nullopt is nil
 
 enum class Mode : std::uint8_t { exclusive = 0, packing = 1 };
-enum class Policy : std::uint8_t { best_fit = 0, worst_fit = 1, dot_product = 2, cost = 3 };
+enum class Policy : std::uint8_t { best_fit = 0, worst_fit = 1, dot_product = 2, cost = 3, fragmentation = 4 };
 enum class Ties : std::uint8_t { stable = 0, swap_remove = 1 };
 
 // client -> windlassd. Rows and dimensions are numbers. Amounts are in units of 1/10,000, weights rint(w x 2^16),
@@ -207,6 +207,53 @@ struct MatchResult {
   Column device_begin;
   Column device_dimension;
   Column device_index;
+  Column offer_number;                   // of a session: by task, i8; -1 where none
+  std::optional<std::uint64_t> version;  // of a session
+};
+
+enum class SessionOp : std::uint8_t { open = 0, change = 1, match = 2, offers = 3, close = 4 };
+
+// client -> windlassd: offers that stay between calls, as windlass_session_* (plugin/include/windlass/windlass.h).
+struct Session {
+  SessionOp op = SessionOp::open;
+  std::uint64_t session = 0;  // as `open` answered; of the others
+  std::int64_t expect = -1;   // the version that the asker knows; -1: any
+  // Its keys stand in the body itself: of `open` the options, of `change` the offers, of `match` the tasks.
+  Match rows;
+  std::uint64_t adds = 0, updates = 0, removes = 0, releases = 0;
+  bool rescale = false;
+  Column offer_numbers;    // i8, of adds + updates entries
+  Column remove_numbers;   // i8, of `removes` entries
+  Column release_numbers;  // i8, of `releases` entries
+  Column task_numbers;     // i8, of `tasks` entries
+};
+
+// RESULT of `open`, `change` and `close`.
+struct SessionAnswer {
+  std::optional<std::uint64_t> session;  // of `open`
+  std::uint64_t version = 0;
+  std::optional<std::uint64_t> removed;  // of `change`: how many were found
+  std::optional<std::uint64_t> released;
+};
+
+// RESULT of `offers`; the columns are those of windlass_session_view.
+struct SessionOffers {
+  struct Devices {
+    std::uint32_t dimension = 0;
+    Column begin;
+    Column shares;
+  };
+  std::uint64_t version = 0;
+  std::uint64_t placed = 0;
+  std::uint64_t offers = 0;
+  std::uint32_t dimensions = 0;
+  std::vector<ColumnSpec> columns;
+  Column offer_numbers;
+  std::vector<Column> free_amounts;
+  Column price;
+  Column held;
+  Column scale;
+  std::vector<Devices> devices;
 };
 
 // One file or tree. `source`, `target`, bytes of a path or URL.

@@ -1,67 +1,27 @@
 // Matching through the C interface. WINDLASS_MATCH_ENGINE=scalar|index|auto forces an engine, for tests: results are
 // the same from each.
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "plugin/c_abi/error.hpp"
+#include "plugin/c_abi/match_parts.hpp"
 #include "plugin/match/amounts.hpp"
-#include "plugin/match/decode.hpp"
-#include "plugin/match/matcher.hpp"
 
+using windlass::c_abi::bad_option;
+using windlass::c_abi::engine_choice;
 using windlass::c_abi::fail;
+using windlass::c_abi::fail_with;
 using windlass::c_abi::guarded;
+using windlass::c_abi::read_columns;
+using windlass::c_abi::read_options;
 namespace match = windlass::match;
-
-struct windlass_match_result {
-  match::Placement placement;
-};
 
 namespace {
 
-windlass_side side_of(match::Side side) {
-  switch (side) {
-    case match::Side::tasks:
-      return WINDLASS_SIDE_TASKS;
-    case match::Side::offers:
-      return WINDLASS_SIDE_OFFERS;
-    case match::Side::options:
-      return WINDLASS_SIDE_OPTIONS;
-    default:
-      return WINDLASS_SIDE_NONE;
-  }
-}
-
-windlass_code fail_with(windlass_error* error, const match::Fault& fault) {
-  const bool unserved = fault.kind == match::FaultKind::unimplemented;
-  return fail(error, unserved ? WINDLASS_UNIMPLEMENTED : WINDLASS_INVALID_ARGUMENT, fault.message,
-              {.side = side_of(fault.side), .row = fault.row, .field = fault.field});
-}
-
-match::Check bad_option(const char* field, const char* message) {
-  return match::invalid(match::Side::options, -1, field, message);
-}
-
-match::Check read_options(const windlass_match_request& request, match::Problem& problem) {
-  if (request.mode > WINDLASS_PACKING) return bad_option("mode", "mode must be 0 (exclusive) or 1 (packing)");
-  if (request.policy > WINDLASS_COST) return bad_option("policy", "policy must be from 0 (best_fit) to 3 (cost)");
-  if (request.ties > WINDLASS_SWAP_REMOVE) return bad_option("ties", "ties must be 0 (stable) or 1 (swap_remove)");
-  if (request.normalize > 1) return bad_option("normalize", "normalize must be 0 or 1");
-  if (request.has_max_score > 1) return bad_option("max_score", "has_max_score must be 0 or 1");
-  if (request.max_price < -1) return bad_option("max_price", "max_price must be -1 (none) or from 0 up");
-  problem.mode = static_cast<match::Mode>(request.mode);
-  problem.policy = static_cast<match::Policy>(request.policy);
-  problem.ties = static_cast<match::Ties>(request.ties);
-  problem.normalize = request.normalize != 0;
-  if (request.has_max_score) problem.max_score = request.max_score;
-  if (request.max_price >= 0) problem.max_price = request.max_price;
-  return {};
-}
-
-match::Check read_columns(const windlass_match_request& request, match::Problem& problem) {
+match::Check read_rows(const windlass_match_request& request, match::Problem& problem) {
   if (request.dimensions > 0 && (!request.task_amounts || !request.offer_amounts)) {
     return bad_option("dimensions", "task_amounts and offer_amounts must hold one pointer for each dimension");
   }
@@ -81,21 +41,10 @@ match::Check read_constraints(const windlass_match_request& request, match::Prob
                               match::Constraints& constraints) {
   if (!request.constraints || request.constraints_bytes == 0) return {};
   std::vector<match::Column> columns;
-  for (uint64_t number = 0; number < request.columns_count; ++number) {
-    const windlass_column& column = request.columns[number];
-    if (column.type > WINDLASS_U64) return bad_option("columns", "a column's type must be a windlass_column_type");
-    columns.push_back({static_cast<match::ColumnType>(column.type), column.data, column.count});
-  }
+  if (match::Check fault = read_columns(request.columns, request.columns_count, columns)) return fault;
   const std::string_view bytes(static_cast<const char*>(request.constraints), request.constraints_bytes);
   problem.constraints = &constraints;
   return match::decode_constraints(bytes, columns, problem, constraints);
-}
-
-match::EngineChoice engine_choice() {
-  const char* name = std::getenv("WINDLASS_MATCH_ENGINE");
-  if (name && std::string_view(name) == "scalar") return match::EngineChoice::scalar;
-  if (name && std::string_view(name) == "index") return match::EngineChoice::index;
-  return match::EngineChoice::automatic;
 }
 
 template <typename T>
@@ -135,7 +84,7 @@ windlass_code windlass_match(const windlass_match_request* request, windlass_mat
     }
     match::Problem problem;
     if (match::Check fault = read_options(known, problem)) return fail_with(error, *fault);
-    if (match::Check fault = read_columns(known, problem)) return fail_with(error, *fault);
+    if (match::Check fault = read_rows(known, problem)) return fail_with(error, *fault);
     match::Constraints constraints;
     if (match::Check fault = read_constraints(known, problem, constraints)) return fail_with(error, *fault);
     auto made = std::make_unique<windlass_match_result>();
@@ -161,6 +110,8 @@ void windlass_match_view_of(const windlass_match_result* result, windlass_match_
   filled.device_begin = data_or_null(placement.device_begin, devices);
   filled.device_dimension = data_or_null(placement.device_dimension, devices);
   filled.device_index = data_or_null(placement.device_index, devices);
+  filled.offer_number = data_or_null(result->offer_number, result->of_session);
+  filled.version = result->version;
   windlass::c_abi::write_sized(filled, view);
 }
 

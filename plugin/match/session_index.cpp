@@ -8,8 +8,11 @@ namespace {
 
 // Both modes put offers back, so cells keep room.
 Bands::Shape shape_of(const Problem& problem, const Ranks& ranks) {
-  const bool packing = problem.mode == Mode::packing;
-  return {.rows = ranks.rows(), .cells = packing ? size_t{16} : size_t{4}, .fill = 48};
+  Bands::Shape shape{};
+  shape.rows = ranks.rows();
+  shape.cells = problem.mode == Mode::packing ? 16 : 4;
+  shape.fill = 48;
+  return shape;
 }
 
 // Sums and limits are each within 2^126 + 2^64, so only their sum may leave the range.

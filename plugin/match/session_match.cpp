@@ -7,6 +7,14 @@
 
 namespace windlass::match {
 
+namespace {
+
+bool indexed_policy(Policy policy) {
+  return policy == Policy::best_fit || policy == Policy::worst_fit || policy == Policy::cost;
+}
+
+}  // namespace
+
 // A problem of the call's tasks and the offers that are left, with what it points to.
 struct Session::Merged {
   std::vector<int32_t> slots;  // by offer of the problem
@@ -85,12 +93,7 @@ void Session::merge_constraints(const Call& call, Merged& merged) const {
     std::vector<int64_t>& begin = merged.begins.emplace_back(1, 0);
     std::vector<int64_t>& shares = merged.shares.emplace_back();
     for (const int32_t slot : merged.slots) {
-      for (const SessionState::Kind& kind : state_.offer(slot).kinds) {
-        if (kind.dimension != dimension) continue;
-        for (size_t at = 0; at < kind.shares.size(); ++at) {
-          shares.push_back(std::max<int64_t>(0, kind.shares[at] - kind.held[at]));
-        }
-      }
+      state_.add_free_shares(slot, dimension, shares);
       begin.push_back(static_cast<int64_t>(shares.size()));
     }
     given.devices.push_back({dimension, begin, shares});
@@ -145,7 +148,7 @@ Check Session::match_anew(const Call& call, Placement& placement) {
 // The index serves what neither constraints nor the policy keep from it. It is made anew once far more tasks come than
 // it was shaped by.
 bool Session::wants_index(const Call& call) {
-  if (options_.engine == EngineChoice::scalar || options_.policy == Policy::dot_product || constrained(call)) {
+  if (options_.engine == EngineChoice::scalar || of_products(options_.policy) || constrained(call)) {
     return false;
   }
   if (state_.dimensions() == 0 || state_.present() == 0 || call.tasks.tasks == 0) return false;

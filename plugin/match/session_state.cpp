@@ -181,6 +181,15 @@ void SessionState::compact() {
   }
 }
 
+void SessionState::add_free_shares(size_t slot, int32_t dimension, std::vector<int64_t>& into) const {
+  for (const Kind& kind : offers_[slot].kinds) {
+    if (kind.dimension != dimension) continue;
+    for (size_t at = 0; at < kind.shares.size(); ++at) {
+      into.push_back(std::max<int64_t>(0, kind.shares[at] - kind.held[at]));
+    }
+  }
+}
+
 std::vector<int32_t> SessionState::places() const {
   std::vector<int32_t> places(slots());
   int32_t count = 0;

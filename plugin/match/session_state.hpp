@@ -108,6 +108,8 @@ class SessionState {
   void hold(int64_t number, Task task);
   bool sparse() const { return slots() > 64 && present() * 2 < slots(); }
   void compact();
+  // Appends what is free of each device of a kind.
+  void add_free_shares(size_t slot, int32_t dimension, std::vector<int64_t>& into) const;
   // By slot: its place among the offers present.
   std::vector<int32_t> places() const;
 
