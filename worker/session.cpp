@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "proto/codec.hpp"
 
@@ -56,7 +57,7 @@ Time Session::due() const {
 Actions Session::dial(Time now) {
   state_ = State::greeting;
   greeted_at_ = now;
-  incarnation_ = fresh_incarnation();
+  if (std::exchange(dialled_, true)) incarnation_ = fresh_incarnation();
   hello_id_ = fresh_id();
   sequence_ = 0;
   offers_pending_ = true;

@@ -86,7 +86,7 @@ class Session {
 
   [[nodiscard]] bool is_registered() const { return state_ == State::registered; }
   [[nodiscard]] bool is_silent() const { return silent_; }
-  // Of the latest dial; there is one before the first, too.
+  // Of the latest dial; before the first, of the dial to come.
   [[nodiscard]] const std::string& incarnation() const { return incarnation_; }
 
  private:
@@ -104,6 +104,7 @@ class Session {
   std::mt19937_64 random_;
   State state_ = State::waiting;
   std::string incarnation_;
+  bool dialled_ = false;  // the first dial goes by the incarnation that the process told of itself at its start
   std::chrono::milliseconds backoff_;
   std::chrono::milliseconds beat_;
   Time dial_at_;

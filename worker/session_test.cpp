@@ -50,10 +50,12 @@ class SessionTest : public ::testing::Test {
 
 TEST_F(SessionTest, DialsAtOnceWithAHelloThatNamesIt) {
   EXPECT_EQ(session.due(), start);
+  const std::string told = session.incarnation();
   const Actions actions = session.tick(now);
   ASSERT_TRUE(find<Dial>(actions) && find<SendHello>(actions));
   EXPECT_EQ(find<Dial>(actions)->incarnation, session.incarnation());
   EXPECT_EQ(find<SendHello>(actions)->hello.incarnation, session.incarnation());
+  EXPECT_EQ(session.incarnation(), told) << "what the process said of itself at its start";
   EXPECT_EQ(session.incarnation().size(), 16U);
   EXPECT_FALSE(session.is_registered());
 }

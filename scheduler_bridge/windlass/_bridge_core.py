@@ -120,7 +120,7 @@ class BridgeCore:
             return f"a node's name is a str of 1 to {NAME_BYTES_MAX} bytes"
         if not isinstance(incarnation, str) or routing != f"{name}/{incarnation}".encode():
             return "a node's routing id is its name/incarnation"
-        if not isinstance(labels, dict) or len(labels) > LABELS_MAX or not _all_str(labels):
+        if not _are_labels(labels):
             return f"labels are at most {LABELS_MAX} str by str"
         if self.nodes.find(name) is None and len(self.nodes) >= NODES_MAX:
             return f"this bridge holds {NODES_MAX} nodes, which is all it takes"
@@ -138,6 +138,8 @@ class BridgeCore:
         if not isinstance(load, dict) or not (offers is None or isinstance(offers, list)):
             return [_error(routing, message, Code.INVALID_ARGUMENT, "a LOAD has a report, and offers in a list")]
         self.nodes.report(entry, load, offers)
+        if _are_labels(load.get("labels")):
+            entry.labels = load["labels"]  # a node may change them while it runs
         return [(routing, Message(Header(Type.RESULT, message.header.id), {"sequence": load.get("sequence", 0)}))]
 
     def _progress(self, routing: bytes, message: Message, now: float) -> list[Send]:
@@ -196,8 +198,12 @@ def _version_fault(versions: Any) -> str | None:
     return None
 
 
-def _all_str(labels: dict[Any, Any]) -> bool:
-    return all(isinstance(key, str) and isinstance(value, str) for key, value in labels.items())
+def _are_labels(labels: Any) -> bool:
+    return (
+        isinstance(labels, dict)
+        and len(labels) <= LABELS_MAX
+        and all(isinstance(key, str) and isinstance(value, str) for key, value in labels.items())
+    )
 
 
 def _say_hello(routing: bytes, message: Message) -> Send:
