@@ -49,7 +49,7 @@ class Columns {
 
 static_assert(static_cast<int>(proto::ColumnType::i4) == WINDLASS_I32 &&
               static_cast<int>(proto::ColumnType::u8) == WINDLASS_U64);
-static_assert(static_cast<int>(proto::Policy::cost) == WINDLASS_COST &&
+static_assert(static_cast<int>(proto::Policy::fragmentation) == WINDLASS_FRAGMENTATION &&
               static_cast<int>(proto::Mode::packing) == WINDLASS_PACKING);
 static_assert(static_cast<int>(proto::Ties::swap_remove) == WINDLASS_SWAP_REMOVE);
 

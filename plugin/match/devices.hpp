@@ -15,6 +15,14 @@ class Devices {
   explicit Devices(std::span<const DeviceKind> kinds);
 
   bool none() const { return kinds_.empty(); }
+  // Kinds are numbered by dimension.
+  size_t kinds() const { return kinds_.size(); }
+  int32_t dimension(size_t kind) const { return kinds_[kind].dimension; }
+  // Free share of each device.
+  std::span<const int64_t> free(size_t kind, int32_t offer) const {
+    const Kind& one = kinds_[kind];
+    return std::span(one.free).subspan(one.begin[offer], one.begin[offer + 1] - one.begin[offer]);
+  }
   bool has(size_t dimension) const;
   // `wanted`: amounts by dimension; a kind's amount is the share asked for.
   bool fits(int32_t offer, std::span<const int64_t> wanted) const;

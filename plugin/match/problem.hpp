@@ -11,8 +11,13 @@
 namespace windlass::match {
 
 enum class Mode { exclusive, packing };
-enum class Policy { best_fit, worst_fit, dot_product, cost };
+enum class Policy { best_fit, worst_fit, dot_product, cost, fragmentation };
 enum class Ties { stable, swap_remove };
+
+// Scores are products of what is asked and what is free, fragmentation's but for what it adds.
+constexpr bool of_products(Policy policy) {
+  return policy == Policy::dot_product || policy == Policy::fragmentation;
+}
 
 struct Constraints;
 

@@ -46,6 +46,7 @@ class Rules {
 
   // A kind's fit is a matter of devices alone.
   bool is_device(size_t dimension) const { return devices_.has(dimension); }
+  Devices& devices() { return devices_; }
   // `wanted`: the task's amounts by dimension.
   bool quota_allows(int32_t task, std::span<const int64_t> wanted) const;
   bool admits(int32_t task, int32_t offer, std::span<const int64_t> wanted);

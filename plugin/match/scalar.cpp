@@ -3,6 +3,7 @@
 #include <optional>
 #include <tuple>
 
+#include "plugin/match/fragmentation.hpp"
 #include "plugin/match/rules.hpp"
 #include "plugin/match/scoring.hpp"
 #include "plugin/match/state.hpp"
@@ -25,13 +26,16 @@ class Scalar {
         state_(problem),
         wanted_(problem.dimensions),
         by_amount_(problem.dimensions, true) {
-    if (problem.policy == Policy::dot_product) {
+    if (of_products(problem.policy)) {
       wanted_parts_.resize(problem.dimensions);
       parts_.resize(problem.offers * problem.dimensions);
       for (size_t offer = 0; offer < problem.offers; ++offer) cut_parts(static_cast<int32_t>(offer));
     }
     if (problem.constraints) rules_.emplace(problem, *problem.constraints, scoring_.one);
     for (size_t d = 0; rules_ && d < problem.dimensions; ++d) by_amount_[d] = !rules_->is_device(d);
+    if (rules_ && problem.policy == Policy::fragmentation) {
+      fragmentation_.emplace(problem, scoring_, rules_->devices());
+    }
     placement_.resize(problem.tasks, problem.policy == Policy::cost);
   }
 
@@ -62,6 +66,7 @@ class Scalar {
     state_.place(choice.offer, wanted_);
     if (!parts_.empty()) cut_parts(choice.offer);
     if (rules_) rules_->place(task, choice.offer, wanted_);
+    if (fragmentation_) fragmentation_->changed(choice.offer);
     placement_.put(task, choice.offer, choice.score);
     if (problem_.policy == Policy::cost) placement_.price_added[task] = choice.price;
     ++placement_.placed;
@@ -72,6 +77,7 @@ class Scalar {
     state_.undo(placement_.offer_index[task], wanted_);
     if (!parts_.empty()) cut_parts(placement_.offer_index[task]);
     if (rules_) rules_->undo(task, placement_.offer_index[task], wanted_);
+    if (fragmentation_) fragmentation_->changed(placement_.offer_index[task]);
     placement_.put(task, -1, 0);
     if (problem_.policy == Policy::cost) placement_.price_added[task] = 0;
     --placement_.placed;
@@ -99,6 +105,9 @@ class Scalar {
       if (rules_ && !rules_->admits(task, offer, wanted_)) continue;
       Choice choice{offer, price_added(offer), score(offer)};
       if (rules_) choice.score += rules_->penalty(task, offer);
+      if (fragmentation_) {
+        choice.score += fragmentation_->increase(task, offer, state_.amounts(offer), wanted_, rules_->devices());
+      }
       if (scoring_.limited && choice.score > scoring_.limit) continue;
       if (best.offer < 0 || std::tie(choice.price, choice.score) < std::tie(best.price, best.score)) best = choice;
     }
@@ -124,7 +133,7 @@ class Scalar {
     const std::span<const int64_t> has = state_.amounts(offer);
     Wide sum = 0;
     for (size_t d = 0; d < problem_.dimensions; ++d) {
-      if (problem_.policy == Policy::dot_product) {
+      if (!parts_.empty()) {
         const int64_t part = parts_[static_cast<size_t>(offer) * problem_.dimensions + d];
         sum -= static_cast<Wide>(scoring_.weight_q[d]) * (wanted_parts_[d] * part);
       } else {
@@ -138,10 +147,11 @@ class Scalar {
   const Scoring scoring_;
   OfferState state_;
   std::vector<int64_t> wanted_;        // amounts of the task at hand
-  std::vector<int64_t> wanted_parts_;  // the same as parts of the dot product; empty for other policies
+  std::vector<int64_t> wanted_parts_;  // the same as parts of a product; empty for other policies
   std::vector<int64_t> parts_;         // [offers][dimensions]
   std::vector<bool> by_amount_;        // by dimension: false where devices decide
   std::optional<Rules> rules_;
+  std::optional<Fragmentation> fragmentation_;
   Placement placement_;
 };
 

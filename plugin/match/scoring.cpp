@@ -60,7 +60,7 @@ Scoring scoring_of(const Problem& problem) {
       scoring.weight[d] = (static_cast<Wide>(wq) << 64) / scoring.largest[d];
     }
   }
-  if (problem.policy == Policy::dot_product) {
+  if (of_products(problem.policy)) {
     scoring.one = static_cast<Wide>(1) << 56;
   } else {
     scoring.one = problem.normalize ? static_cast<Wide>(1) << 80 : static_cast<Wide>(10'000) << 16;

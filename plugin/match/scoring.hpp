@@ -17,7 +17,7 @@ struct Scoring {
   Policy policy = Policy::best_fit;
   std::vector<int64_t> largest;   // M_d
   std::vector<int64_t> weight_q;  // wq_d
-  std::vector<Wide> weight;       // W_d; not for the dot product
+  std::vector<Wide> weight;       // W_d; not for products
   Wide one = 0;                   // ONE
   bool limited = false;
   Wide limit = 0;  // max_score: scores above it don't qualify

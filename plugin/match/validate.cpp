@@ -33,8 +33,8 @@ Check check_options(const Problem& problem) {
   if (problem.ties == Ties::swap_remove && problem.mode == Mode::packing) {
     return invalid(Side::options, -1, "ties", "swap_remove is defined for mode exclusive only");
   }
-  if (problem.policy == Policy::dot_product && !problem.normalize) {
-    return invalid(Side::options, -1, "normalize", "dot_product is defined with normalize only");
+  if (of_products(problem.policy) && !problem.normalize) {
+    return invalid(Side::options, -1, "normalize", "dot_product and fragmentation are defined with normalize only");
   }
   if (problem.max_score) {
     if (problem.policy == Policy::cost) {

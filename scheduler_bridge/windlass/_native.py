@@ -24,7 +24,7 @@ BUNDLED = Path(__file__).parent / "_native" / "libwindlass.so"
 
 _CUT_KINDS = {"offer": 0, "task": 1, "cap": 2, "share": 3}
 _MODES = {"exclusive": 0, "packing": 1}
-_POLICIES = {"best_fit": 0, "worst_fit": 1, "dot_product": 2, "cost": 3}
+_POLICIES = {"best_fit": 0, "worst_fit": 1, "dot_product": 2, "cost": 3, "fragmentation": 4}
 _TIES = {"stable": 0, "swap_remove": 1}
 _ENGINES = {0: "scalar", 1: "avx2", 2: "avx512", 3: "neon"}
 _COLUMN_TYPES = {"int32": 0, "int64": 1, "uint64": 2}

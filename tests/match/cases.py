@@ -15,7 +15,7 @@ KINDS = (
     "max_score",
 )
 CONSTRAINTS = ("labels", "tags", "prefer", "groups", "gangs", "devices", "quotas", "locality", "all")
-POLICIES = ("best_fit", "worst_fit", "dot_product", "cost")
+POLICIES = ("best_fit", "worst_fit", "dot_product", "cost", "fragmentation")
 
 
 def amount(r, kind):
@@ -66,7 +66,7 @@ def options(r, kind, dims, offers):
         found["mode"] = "packing"
     if kind == "swap_remove" or (r.random() < 0.2 and found["mode"] == "exclusive"):
         found.update(mode="exclusive", ties="swap_remove")
-    if found["policy"] != "dot_product" and r.random() < 0.3:
+    if found["policy"] not in ("dot_product", "fragmentation") and r.random() < 0.3:
         found["normalize"] = False
     if r.random() < 0.3:
         found["weights"] = {

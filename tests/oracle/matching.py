@@ -186,7 +186,7 @@ class Oracle:
                 if self.largest[dim] > cut(amount) << 24:
                     raise ValueError("an offer far above the scale")
                 self.largest[dim] = cut(amount)
-        self.one = 2**56 if policy == "dot_product" else 2**80 if normalize else 10_000 * 2**16
+        self.one = 2**56 if policy in ("dot_product", "fragmentation") else 2**80 if normalize else 10_000 * 2**16
         self.max_score = None if max_score is None else floor(Fraction(max_score) * self.one) + self.one // 2**16
         self.max_price = None if max_price is None else rint_price(max_price)
         self.quotas = {
@@ -271,7 +271,7 @@ class Oracle:
         total = 0
         for dim in self.dims:
             largest, weight = self.largest[dim], self.weights[dim]
-            if self.policy == "dot_product":
+            if self.policy in ("dot_product", "fragmentation"):
                 if largest:
                     t = min(asks.get(dim, 0), largest) * 2**20 // largest
                     o = min(offer.has(dim), largest) * 2**20 // largest
@@ -282,6 +282,8 @@ class Oracle:
             total += weight * (offer.has(dim) - asks.get(dim, 0))
         if self.policy == "worst_fit":
             total = -total
+        if self.policy == "fragmentation":
+            total += self.more_fragmentation(task, offer)
         for labels, weight in task.prefer:
             if not all(holds(wanted, offer.labels.get(key)) for key, wanted in labels.items()):
                 total += weight * (self.one // 2**16)
@@ -289,6 +291,53 @@ class Oracle:
         if all_bytes:
             missing = sum(size for name, size in task.inputs.items() if name not in offer.staged)
             total += (int(missing) * self.locality // int(all_bytes)) * (self.one // 2**16)
+        return total
+
+    # -- fragmentation
+
+    def shapes(self):
+        """The commonest distinct demands that ask for a device, at most 64: [(a task that asks so, how many do)]."""
+        found = {}
+        for task in self.tasks:
+            asked = {dim: amount for dim, amount in task.asks().items() if amount}
+            if any(kind in asked for kind in self.kinds):
+                first, count = found.get(frozenset(asked.items()), (task, 0))
+                found[frozenset(asked.items())] = (first, count + 1)
+        return sorted(found.values(), key=lambda shape: -shape[1])[:64]  # stable: the first seen first
+
+    def unusable(self, shape, offer, kind):
+        """Free units of the kind that the shape could not use on this offer."""
+        shares = offer.devices.get(kind, [])
+        if all(amount <= offer.amounts.get(dim, 0) for dim, amount in shape.amounts.items()) and all(
+            self.fits_devices(shape, offer, each) for each in shape.devices
+        ):
+            return sum(share for share in shares if share < min(shape.devices[kind], UNITS))
+        return sum(shares)
+
+    def fragmentation(self, offer, kind):
+        return sum(
+            count * self.unusable(shape, offer, kind)
+            for shape, count in self.shapes()
+            if shape.devices.get(kind, 0) > 0
+        )
+
+    def more_fragmentation(self, task, offer):
+        """What the task would add, as a part of the score."""
+        counted = sum(count for _, count in self.shapes())
+        before = {kind: self.fragmentation(offer, kind) for kind in self.kinds}
+        amounts, devices = dict(offer.amounts), {kind: list(shares) for kind, shares in offer.devices.items()}
+        for dim, asked in task.amounts.items():
+            offer.amounts[dim] = offer.amounts.get(dim, 0) - asked
+        for kind, asked in task.devices.items():
+            if asked:
+                for i in self.chosen(offer, kind, asked):
+                    offer.devices[kind][i] -= min(asked, UNITS)
+        total = 0
+        for kind in self.kinds:
+            if counted and self.largest[kind]:
+                more = self.fragmentation(offer, kind) - before[kind]
+                total += self.weights[kind] * (more * 2**40 // (counted * self.largest[kind]))
+        offer.amounts, offer.devices = amounts, devices
         return total
 
     def whole_score(self, task, offer):
@@ -334,15 +383,18 @@ class Oracle:
                 self.free_list.pop()
         return lambda: self.undo(task, offer, before)
 
-    def take(self, task, offer, kind, asked):
+    def chosen(self, offer, kind, asked):
+        """The devices that a request gets."""
         shares = offer.devices[kind]
         if asked > UNITS:
-            chosen = [i for i, share in enumerate(shares) if share == UNITS][: asked // UNITS]
-        else:
-            chosen = [min((share, i) for i, share in enumerate(shares) if share >= asked)[1]]
+            return [i for i, share in enumerate(shares) if share == UNITS][: asked // UNITS]
+        return [min((share, i) for i, share in enumerate(shares) if share >= asked)[1]]
+
+    def take(self, task, offer, kind, asked):
+        chosen = self.chosen(offer, kind, asked)
         if self.packing:
             for i in chosen:
-                shares[i] -= min(asked, UNITS)
+                offer.devices[kind][i] -= min(asked, UNITS)
         return chosen
 
     def undo(self, task, offer, before):

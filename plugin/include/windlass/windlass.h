@@ -73,7 +73,13 @@ WINDLASS_API windlass_code windlass_cut_amounts(const double* values, size_t cou
                                                 windlass_error* error);
 
 typedef enum windlass_mode { WINDLASS_EXCLUSIVE = 0, WINDLASS_PACKING = 1 } windlass_mode;
-typedef enum windlass_policy { WINDLASS_BEST_FIT = 0, WINDLASS_WORST_FIT = 1, WINDLASS_DOT_PRODUCT = 2, WINDLASS_COST = 3 } windlass_policy;
+typedef enum windlass_policy {
+  WINDLASS_BEST_FIT = 0,
+  WINDLASS_WORST_FIT = 1,
+  WINDLASS_DOT_PRODUCT = 2,
+  WINDLASS_COST = 3,
+  WINDLASS_FRAGMENTATION = 4
+} windlass_policy;
 typedef enum windlass_ties { WINDLASS_STABLE = 0, WINDLASS_SWAP_REMOVE = 1 } windlass_ties;
 
 typedef enum windlass_column_type { WINDLASS_I32 = 0, WINDLASS_I64 = 1, WINDLASS_U64 = 2 } windlass_column_type;

@@ -142,7 +142,7 @@ class Index {
 
 bool index_serves(const Problem& problem) {
   const bool gangs = problem.constraints && !problem.constraints->gang.empty();
-  return !gangs && problem.policy != Policy::dot_product;
+  return !gangs && !of_products(problem.policy);
 }
 
 Placement match_index(const Problem& problem, bool plain) {

@@ -14,7 +14,7 @@ from ._numbers import PRICE_MAX, Cut, is_number, price_units, to_double
 from ._side import ALL_FIELDS, DIMENSIONS_MAX, Side, fault
 
 MODES = ("exclusive", "packing")
-POLICIES = ("best_fit", "worst_fit", "dot_product", "cost")
+POLICIES = ("best_fit", "worst_fit", "dot_product", "cost", "fragmentation")
 TIES = ("stable", "swap_remove")
 WEIGHT = "0, or a number from 2**-16 to 16384"
 SCORE_MAX = 2.0**46
@@ -63,8 +63,8 @@ def read_options(
         raise _fault("normalize", normalize, "True or False")
     if ties == "swap_remove" and mode != "exclusive":
         raise _fault("ties", ties, "'swap_remove' only with mode='exclusive'")
-    if policy == "dot_product" and not normalize:
-        raise _fault("normalize", normalize, "True with policy='dot_product'")
+    if policy in ("dot_product", "fragmentation") and not normalize:
+        raise _fault("normalize", normalize, f"True with policy={policy!r}")
     if policy == "cost" and max_score is not None:
         raise _fault("max_score", max_score, "None with policy='cost'")
     return Options(

@@ -73,7 +73,9 @@ def _add_match_commands(command: Callable[..., argparse.ArgumentParser]) -> None
         made.add_argument("--offers", metavar="FILE", help="offers alone")
         made.add_argument("--mode", choices=["exclusive", "packing"], help="one task per offer, or as many as fit")
         made.add_argument(
-            "--policy", choices=["best_fit", "worst_fit", "dot_product", "cost"], help="which offer is best"
+            "--policy",
+            choices=["best_fit", "worst_fit", "dot_product", "cost", "fragmentation"],
+            help="which offer is best",
         )
         made.add_argument(
             "--ties", choices=["stable", "swap_remove"], help="among equals: the first given, or as an in-place loop"

@@ -17,7 +17,7 @@ _FIRST_CHUNK = 128
 
 
 def place_in_order(problem: Problem, turns: list[int], scores: Scores, answer: Answer) -> None:
-    """Fills the answer. Serves every policy but dot_product, and no constraints."""
+    """Fills the answer. Serves the policies of weighted sums, and no constraints."""
     Sorted(problem, scores, answer).run(turns)
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .._problem import I64, U64, Placement, Problem
 
 _LOW = (1 << 64) - 1
+OF_PRODUCTS = ("dot_product", "fragmentation")  # policies that multiply what is asked and what is free
 
 
 class Limbs:
@@ -41,6 +42,15 @@ class Limbs:
         high, low = _product(steps, unit)
         total = self.low + low
         return Limbs(self.high + high + (total < low), total)
+
+    def added(self, other: Limbs) -> Limbs:
+        """Each plus the other's."""
+        total = self.low + other.low
+        return Limbs(self.high + other.high + (total < other.low), total)
+
+    def value(self, index: int) -> int:
+        """One of them as a Python int."""
+        return (int(self.high[index]) << 64) + int(self.low[index])
 
     def least(self, among: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
         """Those of `among` (not empty) that are the smallest, in their order."""
@@ -79,7 +89,7 @@ def largest(problem: Problem) -> list[int]:
 
 def one_of(problem: Problem) -> int:
     """What a score of 1 is."""
-    if problem.policy == "dot_product":
+    if problem.policy in OF_PRODUCTS:
         return 1 << 56
     return 1 << 80 if problem.normalize else 10_000 << 16
 
@@ -106,7 +116,7 @@ class Scores:
         self.unit = self.one // 65536  # of penalties
         self.scale = largest(problem)
         self.limit = score_limit(problem)
-        if problem.policy == "dot_product" or not problem.normalize:
+        if problem.policy in OF_PRODUCTS or not problem.normalize:
             self.weights = list(problem.weights)
         else:
             self.weights = [

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._problem import I64, Problem
+from ._fragmentation import Fragmentation
 from ._holds import Avoid, Kind, MaxPer, Quotas
 from ._rules import Checks, Domains, Labels, Locality, Mask, Only, Prefer
-from ._scores import Answer, Dots, Limbs, Scores
+from ._scores import OF_PRODUCTS, Answer, Dots, Limbs, Scores
 
 
 class State:
@@ -23,7 +24,7 @@ class State:
         ]
         self.taken: Mask = np.zeros(problem.offers, dtype=bool)
         self.used = [0] * problem.offers  # tasks that each offer holds
-        self.dots = Dots(problem, scores) if problem.policy == "dot_product" else None
+        self.dots = Dots(problem, scores) if problem.policy in OF_PRODUCTS else None
         self.sums = scores.sums(problem.offer_amounts, problem.offers) if self.dots is None else []
         self.task_sums = scores.sums(problem.task_amounts, problem.tasks) if self.dots is None else []
         self.limbs = Limbs.of(self.sums)
@@ -39,6 +40,11 @@ class State:
         self.max_per, self.avoid = MaxPer(problem, domains, keys), Avoid(problem)
         self.kinds = {kind.dimension: kind for kind in (Kind(problem, each) for each in constraints.get("devices", ()))}
         self.quotas = Quotas(problem, self.asked)
+        self.fragmentation = (
+            Fragmentation(problem, scores, self.asked, self.free, self.kinds)
+            if problem.policy == "fragmentation" and self.kinds
+            else None
+        )
         self.swap = problem.ties == "swap_remove"
         self.place: I64 = np.arange(problem.offers, dtype=np.int64)
         self.list = list(range(problem.offers))
@@ -60,6 +66,8 @@ class State:
         score = self.sums[offer] - self.task_sums[task] if self.dots is None else self.dots.score(factors, offer)
         if steps is not None:
             score += int(steps[offer]) * self.scores.unit
+        if self.fragmentation is not None:
+            score += self.fragmentation.added(task).value(offer)
         if self.scores.limit is not None and score > self.scores.limit:
             return False
         self.put(task, offer, score)
@@ -73,7 +81,11 @@ class State:
             steps = steps + more
         elif steps is None:
             steps = more
-        return (limbs if steps is None else limbs.plus(steps, self.scores.unit)), steps
+        if steps is not None:
+            limbs = limbs.plus(steps, self.scores.unit)
+        if self.fragmentation is not None:
+            limbs = limbs.added(self.fragmentation.added(task))
+        return limbs, steps
 
     def qualified(self, task: int) -> Mask:
         """The offers that are free, fit, and meet every condition but quotas and `max_score`."""
@@ -109,6 +121,8 @@ class State:
         self._book(task, offer, 1)
         if self.kinds:
             self.answer.devices[task] = tuple(self._take_devices(task, offer))
+        if self.fragmentation is not None:
+            self.fragmentation.changed(offer)
         if self.packing:
             self._spend(task, offer, -1)
             return
@@ -132,6 +146,8 @@ class State:
             for dimension, amount in self.asked[task] if self.packing else ():
                 if dimension in self.kinds:
                     self.kinds[dimension].give(offer, amount, [at for d, at in given if d == dimension])
+        if self.fragmentation is not None:
+            self.fragmentation.changed(offer)
         if self.packing:
             self._spend(task, offer, 1)
             return

@@ -9,7 +9,7 @@ import numpy as np
 from .._problem import Placement, Problem
 from ._amounts import cut
 from ._order import place_in_order
-from ._scores import Answer, Scores
+from ._scores import OF_PRODUCTS, Answer, Scores
 from ._state import State
 
 
@@ -66,7 +66,7 @@ def place(problem: Problem) -> Placement:
     scores = Scores(problem)
     answer = Answer(problem)
     turns = turns_of(problem)
-    if problem.mode == "exclusive" and problem.policy != "dot_product" and not problem.constraints:
+    if problem.mode == "exclusive" and problem.policy not in OF_PRODUCTS and not problem.constraints:
         place_in_order(problem, turns, scores, answer)
         return answer.placement(turns, with_devices=False)
     return place_from(State(problem, scores, answer), turns)
