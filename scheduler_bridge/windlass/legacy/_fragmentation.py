@@ -29,7 +29,7 @@ class _Known:
 
 
 class Fragmentation:
-    """Looks at `free` (amounts) and `kinds` (devices) as they stand; `changed` is told of each placement and undoing."""
+    """Looks at `free` (amounts) and `kinds` (devices) as they stand; is told of each placement and undoing."""
 
     def __init__(
         self,
