@@ -21,7 +21,7 @@ from ._locality import Locality
 from ._numbers import Cut, amounts, integers, plain, prices
 from ._options import Options, read_options
 from ._rows import read_rows
-from ._side import DIMENSIONS_MAX, Side, fault
+from ._side import DIMENSIONS_MAX, Side, fault, text
 
 __all__ = ["Inputs", "Options", "Side", "combine", "compose", "fault", "read", "read_options", "read_side"]
 
@@ -92,7 +92,8 @@ def read_side(side: str, given: Any, dimensions: list[str] | None) -> Side:
         if given and all(isinstance(value, Mapping) for value in given.values()):
             return read_rows(side, list(given.values()), dimensions, names=list(given))
         return _tables.read_mapping(side, given, dimensions)
-    if isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable):
+    scalar = isinstance(given, np.ndarray) and given.ndim == 0
+    if scalar or isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable):
         raise fault(side, side, given, FORMS)
     return read_rows(side, given.tolist() if isinstance(given, np.ndarray) else list(given), dimensions)
 
@@ -149,7 +150,7 @@ def _dimensions(
         return list(options.dimensions)
     names = dict.fromkeys(name for name, column in offer_columns.items() if column is not None)
     names.update(dict.fromkeys(name for name, column in task_columns.items() if column is not None))
-    return list(names)
+    return [text(name) for name in names]
 
 
 def _check_kinds(names: list[str], kinds: list[str], tasks: Side, offers: Side) -> None:

@@ -13,7 +13,7 @@ from ._encoder import Encoder, Numbers, Sets
 from ._labels import is_list, labels_of, mapping_items
 from ._numbers import AMOUNT, Cut, amounts, integer, is_number, to_double
 from ._options import Options
-from ._side import Column, Side, fault, is_name
+from ._side import Column, Side, fault, is_name, text
 
 RUNNING = ("node", "tenant", "group", "avoid", "resources", "devices", "labels")
 COUNT_MAX = 2**31 - 1  # more tasks than a call can have
@@ -25,7 +25,7 @@ def text_of(side: Side, row: int, field: str, value: Any, empty: bool = False) -
     """A str, non-empty unless told."""
     if not isinstance(value, str) or not (value or empty):
         raise side.fault(row, field, value, "a str" if empty else "a non-empty str")
-    return str(value)
+    return text(value)
 
 
 def _texts(side: Side, field: str, empty: bool = False) -> list[str | None] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from ._encoder import Encoder, Sets
 from ._numbers import integer
 from ._options import weight
-from ._side import Side
+from ._side import Side, text
 
 VALUE = "a str, a bool or an int64"
 CONDITION = (
@@ -32,7 +32,7 @@ def is_list(value: Any) -> bool:
 def label_value(value: Any) -> str | None:
     """A label's value as text; None where it is none."""
     if isinstance(value, str):
-        return str(value)
+        return text(value)
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     number = integer(value)
@@ -46,17 +46,17 @@ def mapping_items(side: Side, row: int, field: str, value: Any, what: str) -> li
     for key in value:
         if not isinstance(key, str) or not key:
             raise side.fault(row, f"{field}.{key}" if key else field, key, "a non-empty str as each key")
-    return [(str(key), each) for key, each in value.items() if each is not None]
+    return [(text(key), each) for key, each in value.items() if each is not None]
 
 
 def labels_of(side: Side, row: int, field: str, value: Any) -> Frozen | None:
     """{key: value} in canonical form."""
     found = []
     for key, each in mapping_items(side, row, field, value, f"a mapping {{key: {VALUE}}}"):
-        text = label_value(each)
-        if text is None:
+        own = label_value(each)
+        if own is None:
             raise side.fault(row, f"{field}.{key}", each, VALUE)
-        found.append((key, text))
+        found.append((key, own))
     return tuple(sorted(found)) or None
 
 
@@ -76,10 +76,10 @@ def _condition(side: Side, row: int, field: str, value: Any) -> Frozen:
     if not isinstance(value, Mapping):
         if is_list(value):
             return (("in", _values(side, row, field, value)),)
-        text = label_value(value)
-        if text is None:
+        single = label_value(value)
+        if single is None:
             raise side.fault(row, field, value, CONDITION)
-        return (("in", (text,)),)
+        return (("in", (single,)),)
     parts: dict[str, Any] = {}
     for part, wanted in value.items():
         if part not in ("in", "not_in", "exists", "min", "max"):
@@ -105,10 +105,10 @@ def _condition(side: Side, row: int, field: str, value: Any) -> Frozen:
 def _values(side: Side, row: int, field: str, values: Any) -> tuple[str, ...]:
     found = set()
     for value in values:
-        text = label_value(value)
-        if text is None:
+        one = label_value(value)
+        if one is None:
             raise side.fault(row, field, value, f"a list of values, each {VALUE}")
-        found.add(text)
+        found.add(one)
     return tuple(sorted(found))
 
 

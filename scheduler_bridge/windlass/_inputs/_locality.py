@@ -10,7 +10,7 @@ import numpy as np
 from ._encoder import Encoder, Numbers, Sets
 from ._labels import is_list, mapping_items
 from ._numbers import integer
-from ._side import Side
+from ._side import Side, text
 
 BYTES = "a size in bytes as an int from 0, all of a task below 2**63"
 _LIMIT = 2**63
@@ -37,7 +37,7 @@ def _staged(side: Side, row: int, value: Any) -> tuple[str, ...] | None:
     for name in names:
         if not isinstance(name, str) or not name:
             raise side.fault(row, "staged", name, "ids that are non-empty str")
-    return tuple(sorted(set(map(str, names)))) or None
+    return tuple(sorted(set(map(text, names)))) or None
 
 
 class Locality:

@@ -22,11 +22,12 @@ AMOUNT = f"a number from 0 to {LARGEST:g} (int, float, numpy number, Decimal or 
 PRICE_MAX = 9.2e12
 _PLAIN = {int, float}
 _KINDS = (int, float, np.integer, np.floating, Decimal, numbers.Real)
+_NO_KINDS = (bool, np.bool_, np.timedelta64)  # numbers by inheritance only
 
 
 def is_number(value: Any) -> bool:
     """Whether a value counts as a number here (NaN and infinities do)."""
-    return isinstance(value, _KINDS) and not isinstance(value, bool | np.bool_)
+    return isinstance(value, _KINDS) and not isinstance(value, _NO_KINDS)
 
 
 def to_double(value: Any) -> float:
@@ -55,7 +56,7 @@ def doubles(side: Side, field: str, column: Column, allowed: str = NUMBER) -> F6
     if none and not column.none_ok:
         raise side.fault(values.index(None), field, None, allowed)
     if not kinds <= _PLAIN:
-        if any(not issubclass(kind, _KINDS) or issubclass(kind, bool | np.bool_) for kind in kinds):
+        if any(not issubclass(kind, _KINDS) or issubclass(kind, _NO_KINDS) for kind in kinds):
             row = next(i for i, value in enumerate(values) if value is not None and not is_number(value))
             raise side.fault(row, field, values[row], allowed)
         values = [None if value is None else to_double(value) for value in values]
@@ -152,7 +153,7 @@ def price_units(found: F64) -> npt.NDArray[np.int64]:
 
 def integer(value: Any) -> int | None:
     """An int of any size from a value that is one (integral floats count), None otherwise."""
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, _NO_KINDS):
         return None
     if isinstance(value, int | np.integer):
         return int(value)

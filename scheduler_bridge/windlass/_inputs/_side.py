@@ -174,6 +174,11 @@ def is_name(name: Any) -> bool:
         return True
 
 
+def text(value: str) -> str:
+    """The characters of a str as a plain one: a str enum's member prints as something else."""
+    return str.__str__(value)
+
+
 def check_keys(keys: Iterable[Any], side: Side, row_of: Any) -> list[str]:
     """Keys as a sorted list; each must be a non-empty str. `row_of(key)` finds the row and value to blame."""
     keys = list(keys)

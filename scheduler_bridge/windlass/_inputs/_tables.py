@@ -48,8 +48,12 @@ def read_mapping(side_name: str, given: Mapping[Any, Any], dimensions: list[str]
     """A mapping of columns of one length."""
     columns: dict[str, Column] = {}
     count: int | None = None
+    ignored = 0  # rows, where no column is looked at
     for key, value in given.items():
         if value is None:
+            continue
+        if not _wanted(side_name, key, given, dimensions):
+            ignored = len(value) if is_column(value) else ignored
             continue
         if not is_column(value):
             raise fault(side_name, str(key), value, "a column (a sequence or an array), as the other fields are")
@@ -58,7 +62,7 @@ def read_mapping(side_name: str, given: Mapping[Any, Any], dimensions: list[str]
         if count is not None and length != count:
             raise fault(side_name, str(key), length, f"columns of one length, {count} as the ones before")
         count = length
-    return _side_of(side_name, columns, count or 0, dimensions)
+    return _side_of(side_name, columns, ignored if count is None else count, dimensions)
 
 
 def read_structured(side_name: str, given: np.ndarray[Any, Any], dimensions: list[str] | None) -> Side:
@@ -143,6 +147,8 @@ def _array_column(array: np.ndarray[Any, Any]) -> Column:
         return Column(array.astype(np.float64))
     if isinstance(array, np.ma.MaskedArray):
         return Column(array.data, absent=np.ma.getmaskarray(array))
+    if array.dtype.kind in "mM":  # `tolist` would make bare ints of nanoseconds
+        return Column(list(array))
     return Column(array if array.dtype.kind in "iufb" else array.tolist())
 
 
@@ -154,7 +160,9 @@ def _series_column(series: Any) -> Column:
         return Column(series.to_numpy(), absent=absent)
     kind = getattr(dtype, "kind", "O")
     if kind == "f":
-        return Column(series.to_numpy(dtype=np.float64, na_value=np.nan), absent=absent)
+        doubles = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        missing = missing | np.isnan(doubles)  # pandas tells NaN and NA apart in these; both are absent
+        return Column(doubles, absent=missing if missing.any() else None)
     if kind in "iu":
         filled = series if absent is None else series.fillna(0)
         return Column(filled.to_numpy(dtype=np.int64 if kind == "i" else np.uint64), absent=absent)

@@ -17,7 +17,8 @@ from .._problem import I64, Problem
 
 Mask = npt.NDArray[np.bool_]
 Checks = Iterator[tuple[str, Mask]]
-_INT = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_INT = re.compile(r"([+-]?)0*([0-9]+)", re.ASCII)
+_DIGITS_MAX = 19  # of an int64, leading zeros aside
 _CACHE_MAX = 512
 
 
@@ -64,8 +65,11 @@ def holds(condition: dict[str, Any], value: str | None) -> bool:
         return False
     if "min" not in condition and "max" not in condition:
         return True
-    number = int(value) if _INT.fullmatch(value) and len(value) < 4000 else None
-    if number is None or not -(2**63) <= number < 2**63:
+    found = _INT.fullmatch(value)
+    if found is None or len(found[2]) > _DIGITS_MAX:
+        return False
+    number = int(found[1] + found[2])
+    if not -(2**63) <= number < 2**63:
         return False
     return bool(condition.get("min", number) <= number <= condition.get("max", number))
 
