@@ -28,6 +28,8 @@ struct DirectFields {
 };
 constexpr unsigned kStatxDirect = 0x2000;
 constexpr std::size_t kStatxDirectAt = 0x98;
+constexpr unsigned kStatxUniqueMount = 0x4000;
+constexpr std::size_t kStatxMountAt = 0x90;
 static_assert(sizeof(struct statx) >= kStatxDirectAt + sizeof(DirectFields));
 
 template <class Call>
@@ -114,6 +116,14 @@ class RealFs final : public Fs {
     DirectFields fields{};
     std::memcpy(&fields, reinterpret_cast<const char*>(&from) + kStatxDirectAt, sizeof fields);
     return fields.offset_alignment == 0 ? 0 : std::max(fields.memory_alignment, fields.offset_alignment);
+  }
+
+  std::uint64_t mount(int fd) override {
+    struct statx from {};
+    if (::statx(fd, "", AT_EMPTY_PATH, kStatxUniqueMount, &from) != 0) return 0;
+    std::uint64_t number = 0;
+    std::memcpy(&number, reinterpret_cast<const char*>(&from) + kStatxMountAt, sizeof number);
+    return (from.stx_mask & kStatxUniqueMount) == 0 ? 0 : number;
   }
 
   int list(int fd, std::vector<Entry>& entries) override {

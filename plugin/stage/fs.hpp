@@ -65,6 +65,8 @@ class Fs {
   virtual int info(int folder, const char* name, FileInfo& info) = 0;  // links are not followed
   virtual int info(int fd, FileInfo& info) = 0;
   virtual int space(int fd, Space& space) = 0;
+  // Which mount: another after each time the file system was mounted, in this boot; 0 where the kernel does not tell.
+  virtual std::uint64_t mount(int fd) = 0;
   virtual std::uint32_t direct_alignment(int fd) = 0;         // bytes, for offset, size and memory; 0: no direct I/O
   virtual int list(int fd, std::vector<Entry>& entries) = 0;  // without "." and ".."
   virtual int read_link(int folder, const char* name, std::string& text) = 0;
@@ -79,7 +81,7 @@ class Fs {
   virtual int clone(int to, int from) = 0;
   virtual std::int64_t seek(int fd, std::uint64_t offset, int whence) = 0;  // SEEK_DATA, SEEK_HOLE
   virtual int set_flags(int fd, int flags) = 0;                             // fcntl F_SETFL
-  virtual int set_mode(int fd, mode_t mode) = 0;  // of O_PATH too
+  virtual int set_mode(int fd, mode_t mode) = 0;                            // of O_PATH too
   virtual int set_modified(int fd, const Time& time) = 0;
   virtual int set_link_modified(int folder, const char* name, const Time& time) = 0;
   virtual int sync(int fd) = 0;

@@ -73,7 +73,7 @@ std::string begin_record(JournalId id, const JournalEntry& entry) {
   pack_bin(packer, "target", entry.target);
   pack_bin(packer, "temporary", entry.temporary);
   pack_bin(packer, "wish", entry.wish);
-  pack_bin(packer, "boot", entry.boot);
+  pack_bin(packer, "life", entry.life);
   packer.pack("begun");
   packer.pack(entry.begun_s);
   packer.pack("written");
@@ -131,8 +131,8 @@ std::optional<Record> read_record(std::string_view payload) {
       entry.temporary = reader.bin();
     else if (key == "wish")
       entry.wish = reader.bin();
-    else if (key == "boot")
-      entry.boot = reader.bin();
+    else if (key == "life")
+      entry.life = reader.bin();
     else if (key == "begun")
       entry.begun_s = reader.integer();
     else if (key == "written")
@@ -227,7 +227,7 @@ bool Journal::too_old(const JournalEntry& entry, Wall now) const {
 void Journal::sort_left(Wall now) {
   for (const auto& [id, entry] : live_) {
     const bool resumable =
-        entry.written > 0 && entry.boot == boot_ && !boot_.empty() && !too_old(entry, now);
+        entry.written > 0 && !boot_.empty() && entry.life.starts_with(boot_ + " ") && !too_old(entry, now);
     if (!resumable || !left_.emplace(entry.target, id).second) dead_.push_back(id);
   }
 }

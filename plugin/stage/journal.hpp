@@ -3,8 +3,8 @@
 // Stagers that share a folder each have a log of their own there; whoever opens one takes over those of the dead.
 // A log of records, each with its length and checksum: a transfer begins (its target, its temporary, its source's
 // identity), how far it is written, that it ended. It is not synced: after SIGKILL all of it is there, and after a
-// reboot, which the boot's id tells, nothing that was only written is trusted. What cannot be read is set aside and
-// counted. Thread-safe; the lock is held across one small write into the page cache.
+// reboot or a new mount, which their ids tell, nothing that was only written is trusted. What cannot be read is set
+// aside and counted. Thread-safe; the lock is held across one small write into the page cache.
 #pragma once
 
 #include <chrono>
@@ -29,11 +29,11 @@ constexpr std::uint64_t mark_distance(std::uint64_t bytes) {
 }
 
 struct JournalEntry {
-  std::string target;     // as given in the request
-  std::string temporary;  // its name; for a tree, where there are many, what they begin with, which ends in '.'
-  std::string wish;       // what must be equal for a resume: source, range
-  FileInfo source;        // identity
-  std::string boot;
+  std::string target;         // as given in the request
+  std::string temporary;      // its name; for a tree, where there are many, what they begin with, which ends in '.'
+  std::string wish;           // what must be equal for a resume: source, range
+  FileInfo source;            // identity
+  std::string life;           // of the file system: what was written and not synced may be lost after another one
   std::int64_t begun_s = 0;   // wall clock
   std::uint64_t written = 0;  // bytes from the temporary's begin that are in it
 };
@@ -66,7 +66,8 @@ class Journal {
   std::optional<Left> take(const std::string& target);
 
   [[nodiscard]] std::uint64_t set_aside() const { return set_aside_; }
-  [[nodiscard]] const std::string& boot() const { return boot_; }
+  // Of a file system that is mounted so (Fs::mount).
+  [[nodiscard]] std::string life(std::uint64_t mount) const { return boot_ + " " + std::to_string(mount); }
   static std::string wish_of(const Transfer& transfer);
 
  private:

@@ -32,7 +32,7 @@ class JournalTest : public ::testing::Test {
   }
   JournalId begin(Journal& journal, const std::string& target) {
     JournalEntry made = entry(target);
-    made.boot = journal.boot();
+    made.life = journal.life(0);
     return journal.begin(made);
   }
   testing::Folder folder;
@@ -64,7 +64,7 @@ TEST_F(JournalTest, KeepsForResumeOnlySoLongAndInOneBoot) {
     const auto journal = open();
     journal->mark(begin(*journal, "/old"), 1);
     JournalEntry other = entry("/other boot");
-    other.boot = "another";
+    other.life = "another 0";
     journal->mark(journal->begin(other), 1);
   }
   EXPECT_EQ(open(kNow + kKeep - seconds(1))->take_dead(kNow).size(), 1U);

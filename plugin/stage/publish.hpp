@@ -60,7 +60,8 @@ Status check_space(Fs& fs, int folder, const SpaceLimits& limits, std::uint64_t 
 
 // `folder` may be opened with O_PATH.
 Status sync_folder(Fs& fs, int folder, std::string_view path);
-// The folder, those made on the way to it, their first old ancestor, and what others made further up and have not synced.
+// The folder, those made on the way to it, their first old ancestor, and what others made further up and have not
+// synced.
 Status sync_way(Fs& fs, Unsynced& unsynced, const Spot& spot, std::string_view path);
 
 Result<TargetKey> target_key(Fs& fs, int folder, const std::string& name, std::string_view path);

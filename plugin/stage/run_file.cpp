@@ -17,7 +17,8 @@ class FileRun {
     Status status = prepare();
     if (status) status = fill();
     if (status) status = publish();
-    if (status && transfer_.durability == Durability::full) status = sync_way(fs_, shared_.roots.unsynced(), spot_, transfer_.target.given);
+    if (status && transfer_.durability == Durability::full)
+      status = sync_way(fs_, shared_.roots.unsynced(), spot_, transfer_.target.given);
     temporary_.reset();
     if (record_) shared_.journal->end(*record_);  // after its temporary is gone or has its name
     Outcome outcome = status ? Outcome{} : failed_outcome(std::move(status.error()));
@@ -118,14 +119,15 @@ class FileRun {
     const std::optional<Journal::Left> left =
         shared_.journal ? shared_.journal->take(transfer_.target.given) : std::nullopt;
     const std::string wish = Journal::wish_of(transfer_);
+    const std::string life = shared_.journal ? shared_.journal->life(fs_.mount(spot_.folder.get())) : "";
     std::string name = left && left->entry.wish == wish ? left->entry.temporary : shared_.names.next();
     if (left && left->entry.wish != wish) fs_.remove(spot_.folder.get(), left->entry.temporary.c_str(), false);
-    if (left && left->entry.wish == wish && !take_up(left->entry)) {
+    if (left && left->entry.wish == wish && (left->entry.life != life || !take_up(left->entry))) {
       fs_.remove(spot_.folder.get(), name.c_str(), false);
       name = shared_.names.next();
     }
     if (shared_.journal)
-      record_ = shared_.journal->begin({transfer_.target.given, name, wish, source_, shared_.journal->boot(),
+      record_ = shared_.journal->begin({transfer_.target.given, name, wish, source_, life,
                                         left ? left->entry.begun_s : wall_now_s(), kept_ ? kept_->bytes : 0});
     if (left) shared_.journal->end(left->id);
     temporary_.emplace(fs_, spot_.folder.get(), name, false);

@@ -255,7 +255,8 @@ void Stager::keep_deadlines() {
     if (stopping_) break;
     const auto deadline = schedule_.next_deadline();
     const auto measuring = to_measure_.empty() ? next_sweep : to_measure_.front().first;
-    if (const auto next = std::min({deadline.value_or(next_sweep), measuring, next_sweep}); next != Clock::time_point::max())
+    if (const auto next = std::min({deadline.value_or(next_sweep), measuring, next_sweep});
+        next != Clock::time_point::max())
       deadlines_.wait_until(lock, next);
     else
       deadlines_.wait(lock);

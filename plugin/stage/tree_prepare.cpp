@@ -196,7 +196,9 @@ Status TreeRun::publish_whole() {
   if (!exchanged) temporary_->keep();
   temporary_.reset();  // where it was exchanged this removes what was there before
   whole_published_ = true;
-  return transfer_.durability == Durability::full ? sync_way(fs_, shared_.roots.unsynced(), spot_, transfer_.target.given) : Status{};
+  return transfer_.durability == Durability::full
+             ? sync_way(fs_, shared_.roots.unsynced(), spot_, transfer_.target.given)
+             : Status{};
 }
 
 Status TreeRun::sync_end() const {

@@ -73,6 +73,7 @@ class FaultyFs : public Fs {
   int space(int fd, Space& space) override {
     return pass([&] { return under_.space(fd, space); });
   }
+  std::uint64_t mount(int fd) override { return under_.mount(fd); }
   std::uint32_t direct_alignment(int fd) override { return under_.direct_alignment(fd); }
   int list(int fd, std::vector<Entry>& entries) override {
     return pass([&] { return under_.list(fd, entries); });
