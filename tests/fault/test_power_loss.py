@@ -1,0 +1,105 @@
+"""The power goes: what is under a final name is old or whole, what was done with durability `full` is there, and what
+an earlier life wrote but did not sync is not taken for written."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import windlass
+from windlass import Transfer
+
+from .conftest import Disk, noise, seeds
+
+FILES = 40
+LARGE = 150 << 20
+
+
+def _one_cut(disk: Disk, sources: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    top = disk.path / str(seed)
+    top.mkdir()
+    olds = {str(number): b"old" * number for number in range(0, FILES, 3)}
+    for name, text in olds.items():
+        (top / name).write_bytes(text)
+    for path in (*top.iterdir(), top, disk.path):
+        _sync(path)
+    transfers = [
+        Transfer(sources / str(number), top / str(number), durability=chance.choice(["file", "full"]))
+        for number in range(FILES)
+    ]
+    at = chance.randrange(FILES)
+    transfers[at:at] = [
+        Transfer(sources / str(number), top / f"new/x/n{number}", durability="full") for number in range(4)
+    ]
+    reports: list[windlass.StageReport] = []
+    staging = threading.Thread(target=lambda: reports.append(windlass.stage(transfers, on_error="report")))
+    staging.start()
+    time.sleep(chance.random() * 0.4)  # the moment is the test's random choice
+    disk.lose_power()
+    staging.join(60)
+    disk.unmount()
+    disk.mount()
+    for transfer, end in zip(transfers, reports[0].transfers, strict=True):
+        target, wanted = Path(os.fsdecode(transfer.target)), Path(os.fsdecode(transfer.source)).read_bytes()
+        content = target.read_bytes() if target.exists() else None
+        assert content in (wanted, olds.get(target.name)), f"seed {seed}: {target} is torn"
+        if end.state == "done" and transfer.durability == "full":
+            assert content == wanted, f"seed {seed}: {target} was promised"
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _cuts(disk: Disk, sources: Path, chosen: list[int]) -> None:
+    sources.mkdir()
+    for number in range(FILES):
+        (sources / str(number)).write_bytes(noise(1 + number * 5000, number))
+    for seed in chosen:
+        _one_cut(disk, sources, seed)
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_the_power_goes_at_random_points(disk: Callable[..., Disk], kind: str, tmp_path: Path) -> None:
+    _cuts(disk(kind), tmp_path / "sources", seeds(5, 5))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_the_power_goes_at_many_random_points(disk: Callable[..., Disk], kind: str, tmp_path: Path) -> None:
+    _cuts(disk(kind, 1 << 30), tmp_path / "sources", [1000 + seed for seed in seeds(5, 150)])
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_only_what_was_synced_is_resumed(disk: Callable[..., Disk], kind: str, tmp_path: Path) -> None:
+    lost = disk(kind, 1 << 30)
+    source, target = tmp_path / "source", lost.path / "target"
+    source.write_bytes(noise(LARGE, 7))
+    config = {"stage.roots": [str(tmp_path)], "stage.bandwidth_max": "200MiB"}
+    with windlass.LocalNode(config=config) as node:
+        with node.client() as client:
+            future = client.submit_stage([Transfer(source, target)])
+            while future.progress().bytes < 110 << 20:
+                assert not future.done()
+            node.kill()
+        lost.lose_power()
+        lost.unmount()
+        lost.mount()
+        node.restart()
+        assert not target.exists()
+        with node.client() as client:
+            end = client.stage([Transfer(source, target)]).transfers[0]
+    assert end.state == "done"
+    assert end.resumed_bytes == 0
+    assert target.read_bytes() == source.read_bytes()
