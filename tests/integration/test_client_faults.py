@@ -271,7 +271,6 @@ def test_what_is_not_served_is_refused_by_its_name(socket: str):
             "open": lambda: client.open("/x"),
             "fetch_ranges": lambda: client.fetch_ranges("/x", []),
             "unpin": lambda: client.unpin("/x"),
-            "session": lambda: client.session([]),
         }.items():
             with pytest.raises(windlass.Unimplemented, match=name):
                 call()

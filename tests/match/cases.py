@@ -244,3 +244,19 @@ def case(seed, kind, constraint=None, size=9):
         if constraint == name or (constraint == "all" and r.random() < 0.5):
             add(r, tasks, offers, chosen)
     return tasks, offers, chosen
+
+
+MODES = (("exclusive", "stable"), ("exclusive", "swap_remove"), ("packing", "stable"))
+
+
+def combination(seed, mode, ties, policy, constraint, size=8):
+    """A case of any kind, made to be of this mode, ties and policy; for a constraint, "all" or None."""
+    tasks, offers, options = case(seed, KINDS[seed % len(KINDS)], constraint, size)
+    options.update(mode=mode, ties=ties, policy=policy)
+    if policy in ("dot_product", "fragmentation"):
+        options.pop("normalize", None)
+    if policy == "cost":
+        options.pop("max_score", None)
+        for number, offer in enumerate(offers):
+            offer.setdefault("price", (0, 1, 1.5, 0.1)[(seed + number) % 4])
+    return tasks, offers, options

@@ -253,11 +253,11 @@ def test_a_closed_session_says_so_and_leaves_nothing(make):
     session = make(offers(4))
     session.close()
     session.close()
-    for call in (session.offers, session.rescale, lambda: session.match([]), lambda: session.remove(["o0"])):
+    for name, given in (("offers", ()), ("rescale", ()), ("match", ([],)), ("remove", (["o0"],))):
         with pytest.raises(windlass.FailedPrecondition):
-            call()
+            getattr(session, name)(*given)
     gone = weakref.ref(session)
     before = len(os.listdir("/proc/self/fd"))
-    del session, call
+    del session
     gc.collect()
     assert gone() is None and len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,61 @@
+"""Every combination of mode, ties, policy and constraint: the oracle, legacy and the library by each of its engines.
+
+Together with test_differential more than 20,000 calls; `make soak` makes a million of them. A failure names its seed.
+"""
+
+import os
+import random
+
+import pytest
+from windlass import _native, legacy
+
+from . import cases, support
+
+BASE = int(os.environ.get("WINDLASS_SEED", "0"))
+SEEDS, LONG = 64, 6000  # of each of the combinations
+ENGINES = ("scalar", "index", "auto")  # what $WINDLASS_MATCH_ENGINE forces
+
+
+def matchers():
+    """{name: matcher}: legacy, and the library with each engine forced."""
+
+    def forced(engine):
+        def match(tasks, offers, **options):
+            os.environ["WINDLASS_MATCH_ENGINE"] = engine
+            return support.native(tasks, offers, **options)
+
+        return match
+
+    found = {"legacy": legacy.match}
+    if _native.available():
+        found.update({engine: forced(engine) for engine in ENGINES})
+    return found
+
+
+def sweep(monkeypatch, policy, constraint, seeds):
+    monkeypatch.setenv("WINDLASS_MATCH_ENGINE", "auto")  # so that it is put back
+    ways, placed = matchers(), 0
+    for mode, ties in cases.MODES:
+        for seed in seeds:
+            arguments = (seed, mode, ties, policy, constraint, random.Random(seed).choice((5, 8, 12)))
+            tasks, offers, options = cases.combination(*arguments)
+            try:
+                placed += max(support.compare(tasks, offers, options, ways), 0)
+            except Exception as error:
+                replay = f"cases.combination{arguments}"
+                raise AssertionError(f"{replay} with options {options}: {type(error).__name__}: {error}") from error
+    assert placed > len(seeds)
+
+
+@pytest.mark.parametrize("constraint", (None, *cases.CONSTRAINTS))
+@pytest.mark.parametrize("policy", cases.POLICIES)
+def test_every_combination(monkeypatch, policy, constraint):
+    sweep(monkeypatch, policy, constraint, range(BASE, BASE + SEEDS))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("constraint", (None, *cases.CONSTRAINTS))
+@pytest.mark.parametrize("policy", cases.POLICIES)
+def test_a_million(monkeypatch, policy, constraint):
+    sweep(monkeypatch, policy, constraint, range(BASE + 1_000_000, BASE + 1_000_000 + LONG))
