@@ -90,6 +90,7 @@ void Bands::put(int32_t band_number, int place, const Entry& entry) {
   const int lane = std::countr_one(cell.live);
   cell.live |= uint64_t{1} << lane;
   cell.group[lane] = entry.group;
+  cell.rough[lane] = rough(entry.key);
   cell.key[lane] = entry.key;
   Lanes* ranks = &ranks_[static_cast<size_t>(number) * shape_.rows];
   Lanes* tops = &tops_[static_cast<size_t>(band_number) * shape_.rows];
@@ -143,9 +144,8 @@ void Bands::fill_cells(int32_t band, std::span<Entry> entries, size_t cells) {
     const size_t low = cut.cells > 0 ? cut.cells : cells / 2;
     size_t middle = entries.size() * low / cells;
     if (cut.cells > 0) {
-      const auto at = std::partition(entries.begin(), entries.end(), [&](const Entry& entry) {
-        return bytes_of(entry.ranks)[cut.row] < cut.bound;
-      });
+      const auto at = std::partition(entries.begin(), entries.end(),
+                                     [&](const Entry& entry) { return bytes_of(entry.ranks)[cut.row] < cut.bound; });
       middle = static_cast<size_t>(at - entries.begin());
     }
     fill_cells(band, entries.first(middle), low);
@@ -160,8 +160,8 @@ void Bands::fill_cells(int32_t band, std::span<Entry> entries, size_t cells) {
   for (const Entry& entry : entries) put(band, place, entry);
 }
 
-// Where the two parts' cells are looked into least: ranks are spread as tasks are, so a task finds a row of a cell large
-// enough about as often as its top is high, and all rows as often as the product says.
+// Where the two parts' cells are looked into least: ranks are spread as tasks are, so a task finds a row of a cell
+// large enough about as often as its top is high, and all rows as often as the product says.
 Bands::Cut Bands::best_cut(std::span<const Entry> entries, size_t cells) const {
   using Tops = std::array<uint8_t, kRanksMax>;
   const auto raise = [](Tops& tops, const Tops& by) {

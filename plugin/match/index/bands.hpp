@@ -22,9 +22,10 @@ class Bands {
   using Slot = match::Slot;
 
   struct Shape {
-    size_t rows;   // of ranks
-    size_t cells;  // in a band, at most 64
-    size_t fill;   // entries that a new cell gets, at most 64; fewer leave room for `insert`
+    size_t rows;         // of ranks
+    size_t cells;        // in a band, at most 64
+    size_t fill;         // entries that a new cell gets, at most 64; fewer leave room for `insert`
+    bool priced = true;  // false: all prices are 0, so that sums tell keys apart
   };
 
   Bands(const Shape& shape, const Kernel& kernel) : shape_(shape), kernel_(kernel) {}
@@ -49,6 +50,7 @@ class Bands {
   struct Cell {
     uint64_t live = 0;
     std::array<int32_t, kLanes> group;
+    std::array<float, kLanes> rough;  // of the key: most of the greater ones are passed over by it
     std::array<Key, kLanes> key;
   };
   struct Band {
@@ -61,6 +63,7 @@ class Bands {
   struct Search {
     Slot found{};
     Key limit;  // greater totals are of no interest
+    float rough_limit;
     int32_t tie = 0;
   };
 
@@ -70,6 +73,8 @@ class Bands {
     mask &= mask - 1;
     return true;
   }
+  // Never greater for the smaller key.
+  float rough(const Key& key) const { return static_cast<float>(shape_.priced ? Wide{key.price} : key.sum); }
   Tables tables(const std::vector<Lanes>& of, const int32_t* numbers) const {
     return {of.data()->byte, shape_.rows, numbers};
   }
@@ -117,7 +122,7 @@ Slot Bands::best(uint64_t ranks, const Key& from, const Key& to, Admit admit, Ti
   if (order_.empty()) return {};
   const std::array<uint8_t, kRanksMax> least = bytes_of(ranks);
   const Tables bands = tables(tops_, order_.data());
-  Search search{.limit = to};
+  Search search{.limit = to, .rough_limit = rough(to)};
   for (size_t position = first_band(from);; ++position) {
     const Hit hit = kernel_.first(bands, position, order_.size(), least.data());
     if (hit.mask == 0 || search.limit < low_[hit.at]) break;
@@ -147,6 +152,7 @@ void Bands::search_band(size_t position, uint64_t places, const std::array<uint8
     at = hit.at;
     const Cell& cell = cells_[numbers[at]];
     for (int lane; next(hit.mask, lane);) {
+      if (search.rough_limit < cell.rough[lane]) continue;
       const Key& key = cell.key[lane];
       if (search.limit < key) continue;
       const int32_t group = cell.group[lane];
@@ -159,6 +165,7 @@ void Bands::search_band(size_t position, uint64_t places, const std::array<uint8
       search.found = {key, total, group, static_cast<int32_t>(position), lane, place_of[at]};
       search.tie = tie(group);
       search.limit = total;
+      search.rough_limit = rough(total);
     }
   }
 }
@@ -173,21 +180,23 @@ int32_t Bands::insert(const Entry& entry, Same same) {
   const size_t position = band_for(entry.key);
   const int32_t band = order_[position];
   const auto ranks = bytes_of(entry.ranks);
-  int place = choose_cell(band, ranks);
-  const Cell& cell = cells_[bands_[band].cell[place]];
-  uint64_t lanes = cell.live;
-  for (int lane; next(lanes, lane);) {
-    if (cell.key[lane] == entry.key && same(cell.group[lane])) return cell.group[lane];
-  }
-  if (cell.live != ~uint64_t{0}) {
-    put(band, place, entry);
-  } else if (static_cast<size_t>(std::popcount(bands_[band].live)) < shape_.cells) {
+  for (;;) {  // cells are cut until the one that suits has room
+    const int place = choose_cell(band, ranks);
+    const Cell& cell = cells_[bands_[band].cell[place]];
+    uint64_t lanes = cell.live;
+    for (int lane; next(lanes, lane);) {
+      if (cell.key[lane] == entry.key && same(cell.group[lane])) return cell.group[lane];
+    }
+    if (cell.live != ~uint64_t{0}) {
+      put(band, place, entry);
+      return -1;
+    }
+    if (static_cast<size_t>(std::popcount(bands_[band].live)) == shape_.cells) {
+      split_band(position, entry);
+      return -1;
+    }
     split_cell(band, place);
-    put(band, choose_cell(band, ranks), entry);
-  } else {
-    split_band(position, entry);
   }
-  return -1;
 }
 
 }  // namespace windlass::match

@@ -36,13 +36,13 @@ uint64_t columns_plain(const uint8_t* table, const uint8_t* least, size_t rows) 
     return {end, 0};                                                                       \
   }
 
-#define WINDLASS_AMONG(name, target, columns)                                                     \
-  target Hit name(const uint8_t* base, size_t rows, uint64_t places, const uint8_t* least) {      \
-    for (; places != 0; places &= places - 1) {                                                   \
-      const auto at = static_cast<size_t>(std::countr_zero(places));                              \
+#define WINDLASS_AMONG(name, target, columns)                                                       \
+  target Hit name(const uint8_t* base, size_t rows, uint64_t places, const uint8_t* least) {        \
+    for (; places != 0; places &= places - 1) {                                                     \
+      const auto at = static_cast<size_t>(std::countr_zero(places));                                \
       if (const uint64_t mask = columns(base + at * rows * kLanes, least, rows)) return {at, mask}; \
-    }                                                                                             \
-    return {kLanes, 0};                                                                           \
+    }                                                                                               \
+    return {kLanes, 0};                                                                             \
   }
 
 WINDLASS_FIRST(first_plain, , columns_plain)
@@ -78,26 +78,47 @@ WINDLASS_AVX512 inline uint64_t columns_avx512(const uint8_t* table, const uint8
 }
 
 WINDLASS_FIRST(first_avx2, WINDLASS_AVX2, columns_avx2)
-WINDLASS_FIRST(first_avx512, WINDLASS_AVX512, columns_avx512)
+WINDLASS_FIRST(first_avx512_rows, WINDLASS_AVX512, columns_avx512)
 WINDLASS_AMONG(among_avx2, WINDLASS_AVX2, columns_avx2)
 WINDLASS_AMONG(among_avx512_rows, WINDLASS_AVX512, columns_avx512)
 
 // What is looked for stays in registers where there are four rows or fewer, as most often.
+struct FewRows {
+  WINDLASS_AVX512 FewRows(size_t rows, const uint8_t* least) : step(rows * kLanes) {
+    for (size_t row = 0; row < 4; ++row) {
+      const size_t known = row < rows ? row : 0;
+      bound[row] = _mm512_set1_epi8(static_cast<char>(least[known]));
+      at[row] = known * kLanes;
+    }
+  }
+  WINDLASS_AVX512 uint64_t columns(const uint8_t* table) const {
+    const __mmask64 a = _mm512_cmpge_epu8_mask(_mm512_load_si512(table), bound[0]);
+    const __mmask64 b = _mm512_mask_cmpge_epu8_mask(a, _mm512_load_si512(table + at[1]), bound[1]);
+    const __mmask64 c = _mm512_cmpge_epu8_mask(_mm512_load_si512(table + at[2]), bound[2]);
+    return b & _mm512_mask_cmpge_epu8_mask(c, _mm512_load_si512(table + at[3]), bound[3]);
+  }
+
+  size_t step;
+  __m512i bound[4];
+  size_t at[4];
+};
+
+WINDLASS_AVX512 Hit first_avx512(const Tables& tables, size_t begin, size_t end, const uint8_t* least) {
+  if (tables.rows > 4) return first_avx512_rows(tables, begin, end, least);
+  const FewRows few(tables.rows, least);
+  for (size_t at = begin; at < end; ++at) {
+    const uint64_t mask = few.columns(tables.base + static_cast<size_t>(tables.numbers[at]) * few.step);
+    if (mask) return {at, mask};
+  }
+  return {end, 0};
+}
+
 WINDLASS_AVX512 Hit among_avx512(const uint8_t* base, size_t rows, uint64_t places, const uint8_t* least) {
   if (rows > 4) return among_avx512_rows(base, rows, places, least);
-  const auto bound = [least, rows](size_t row) WINDLASS_AVX512 {
-    return _mm512_set1_epi8(static_cast<char>(least[row < rows ? row : 0]));
-  };
-  const __m512i a = bound(0), b = bound(1), c = bound(2), d = bound(3);
-  const size_t second = rows > 1 ? kLanes : 0, third = rows > 2 ? 2 * kLanes : 0, fourth = rows > 3 ? 3 * kLanes : 0;
+  const FewRows few(rows, least);
   for (; places != 0; places &= places - 1) {
     const auto at = static_cast<size_t>(std::countr_zero(places));
-    const uint8_t* table = base + at * rows * kLanes;
-    const __mmask64 first = _mm512_cmpge_epu8_mask(_mm512_load_si512(table), a);
-    const __mmask64 other = _mm512_cmpge_epu8_mask(_mm512_load_si512(table + third), c);
-    const uint64_t mask = _mm512_mask_cmpge_epu8_mask(first, _mm512_load_si512(table + second), b) &
-                          _mm512_mask_cmpge_epu8_mask(other, _mm512_load_si512(table + fourth), d);
-    if (mask) return {at, mask};
+    if (const uint64_t mask = few.columns(base + at * few.step)) return {at, mask};
   }
   return {kLanes, 0};
 }

@@ -30,7 +30,7 @@ Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, c
       group_of_(problem.offers, -1),
       left_(problem.dimensions),
       table_(ranks.rows(), kernel),
-      bands_({.rows = ranks.rows(), .cells = kLanes, .fill = kFill}, kernel) {
+      bands_({.rows = ranks.rows(), .cells = kLanes, .fill = kFill, .priced = problem.policy == Policy::cost}, kernel) {
   if (swap_remove_) list_ = tie_;
   const SortedOffers sorted = sort_offers(problem, scoring, !alone_);
   std::vector<Entry> entries;

@@ -52,8 +52,8 @@ class Pool {
   const Ranks& ranks_;
   const size_t dimensions_;
   const bool packing_, swap_remove_, descending_;
-  // Each offer is a group of its own: under constraints equal ones may differ, and an exclusive row that is in the order
-  // of ties needs no groups.
+  // Each offer is a group of its own: under constraints equal ones may differ, and an exclusive row that is in the
+  // order of ties needs no groups.
   const bool alone_;
   std::vector<int32_t> tie_;   // by offer: the lower wins a tie
   std::vector<int32_t> list_;  // swap_remove: free offers by position
@@ -63,8 +63,8 @@ class Pool {
   std::vector<int32_t> group_of_;  // by offer
   std::vector<int32_t> spare_;     // groups without offers
   std::vector<int64_t> left_;      // scratch: what an offer holds after a task
-  Table table_;  // exclusive
-  Bands bands_;  // packing
+  Table table_;                    // exclusive
+  Bands bands_;                    // packing
 };
 
 }  // namespace windlass::match

@@ -73,8 +73,7 @@ void radix_sort(std::vector<Coarse>& values) {
 // A run whose digits are equal: exactly, unless all are alike as they stand.
 void sort_run(const Problem& problem, const std::vector<Key>& keys, bool by_amounts, Coarse* begin, Coarse* end) {
   const bool alike = std::all_of(begin + 1, end, [&](const Coarse& one) {
-    return keys[one.offer] == keys[begin->offer] &&
-           (!by_amounts || same_amounts(problem, one.offer, begin->offer));
+    return keys[one.offer] == keys[begin->offer] && (!by_amounts || same_amounts(problem, one.offer, begin->offer));
   });
   if (alike) return;
   std::sort(begin, end, [&](const Coarse& a, const Coarse& b) {
