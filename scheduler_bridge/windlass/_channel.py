@@ -202,7 +202,10 @@ class Channel:
 
     def _lose_link(self, why: str) -> None:
         self._drop_link()
-        self._requests.fail_all(Unavailable(f"{why}. Is windlassd running there? `windlass doctor` tells more"))
+        hint = "Is windlassd running there? `windlass doctor` tells more"
+        if self._role == "observer":
+            hint = "Does the scheduler's bridge listen there? Its `address` tells where"
+        self._requests.fail_all(Unavailable(f"{why}. {hint}"))
 
     def _drop_link(self, say_bye: bool = False) -> None:
         link, self._link = self._link, None
@@ -213,7 +216,7 @@ class Channel:
         link.close()
 
     def _unreachable(self) -> str:
-        return f"no daemon at {self.endpoint}"
+        return f"no {'bridge' if self._role == 'observer' else 'daemon'} at {self.endpoint}"
 
     # ---- Requests ----------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,6 @@ from ._local_config import environment, roots_of, settings_of
 
 READY_S = 20.0
 _FOLDER_BYTES_MAX = 70  # so that the socket's path stays within what the daemon takes
-_USAGE = 2  # the exit code of a daemon that does not accept its configuration
 _LOG_TAIL = 2000
 
 _keepers: weakref.WeakSet[_Keeper] = weakref.WeakSet()
@@ -179,7 +178,10 @@ class LocalNode:
 
     def _early_end(self, code: int) -> WindlassError:
         message = f"windlassd ended with code {code} before it was ready; its log ends:\n{self._log_tail()}"
-        if code == _USAGE:
+        checked = subprocess.run(
+            [*self._command, "--check-config"], env=environment(), capture_output=True, check=False
+        )
+        if code > 0 and checked.returncode != 0:  # it is the configuration that it does not accept
             return InvalidArgument(message, side="options", field="config")
         return Unavailable(message, retryable=False)
 

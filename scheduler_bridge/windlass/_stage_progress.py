@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -128,7 +129,17 @@ def _new_bar() -> _Bar:
         tqdm = importlib.import_module("tqdm.auto").tqdm
     except ImportError:
         return TextBar(sys.stderr)
+    if _has_no_width(sys.stderr):
+        return TextBar(sys.stderr)  # there tqdm shows nothing at all
     return _TqdmBar(tqdm)
+
+
+def _has_no_width(stream: TextIO) -> bool:
+    """A terminal that does not tell how wide it is, as one that a program made."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns == 0
+    except (OSError, ValueError):
+        return False  # no terminal
 
 
 class _TqdmBar:

@@ -29,11 +29,12 @@ def alive(bridge: windlass.Bridge, name: str = "n") -> bool:
 
 def test_a_node_registers_within_three_seconds_of_its_start(nodes: Make, bridge: windlass.Bridge):
     begun = time.monotonic()
-    start(nodes, bridge, **{"node.labels": {"zone": "a"}})
+    started = start(nodes, bridge, **{"node.labels": {"zone": "a"}})
     eventually(lambda: bridge.offers(), 3.0, "it has registered and reported")
     assert time.monotonic() - begun < 3.0
     node = bridge.nodes()["n"]
-    assert node.labels == {"zone": "a"} and len(node.incarnation) == 16 and node.version
+    assert len(node.incarnation) == 16 and node.incarnation == started.incarnation == node.load.incarnation
+    assert node.labels == {"zone": "a"} and node.version
     assert node.load.cores > 0 and node.load.age_seconds < 5
     eventually(lambda: bridge.nodes()["n"].load.sequence > 2, what="it goes on reporting")
 

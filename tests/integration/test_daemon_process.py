@@ -108,11 +108,25 @@ def test_sighup_reads_the_offers_again(nodes: Make, bridge: windlass.Bridge, tmp
     assert [offer["resources"] for offer in bridge.offers()] == [{"cpu": 7}]
 
 
+def test_sighup_reads_the_labels_again(nodes: Make, bridge: windlass.Bridge):
+    node = nodes({"node.name": "n", "node.labels": {"zone": "a"}, "bridge.address": bridge.address})
+    eventually(lambda: bridge.nodes().get("n", {}).get("labels") == {"zone": "a"})
+    node.config_path.write_text(node.config_path.read_text().replace("zone: a", "zone: b"))
+    node.signal(signal.SIGHUP)
+    eventually(lambda: bridge.nodes()["n"].labels == {"zone": "b"}, what="the bridge tells the new labels")
+
+
 def test_faults_of_the_configuration_are_said(nodes: Make):
-    with pytest.raises(windlass.WindlassError, match=r"stage\.rots"):
+    with pytest.raises(windlass.InvalidArgument, match=r"stage\.rots.*nearest is stage\.roots"):
         nodes({"stage.rots": ["/tmp"]})
-    with pytest.raises(windlass.WindlassError):
+    with pytest.raises(windlass.InvalidArgument, match="many"):
         nodes({"stage.retries": "many"})
+
+
+def test_a_taken_port_is_no_fault_of_the_configuration(nodes: Make, node: windlass.LocalNode):
+    taken = str(node.http_url).removeprefix("http://")
+    with pytest.raises(windlass.Unavailable, match=f"http.listen: {taken}"):
+        nodes({"http.listen": taken})
 
 
 # ---- Pages -----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -66,6 +67,43 @@ def test_wrong_usage_is_told_on_stderr(run: Any, arguments: list[str], tmp_path:
     monkeypatch.chdir(tmp_path)
     told = run(*arguments)
     assert told.code == 2 and told.err and not told.out
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "advice"),
+    [
+        ("--mode", "9", "octal digits, such as 640"),
+        ("--range", "5", "FIRST:LENGTH in bytes"),
+        ("--range", "a:b", "FIRST:LENGTH in bytes"),
+    ],
+)
+def test_a_wrong_value_of_a_flag_is_told_with_what_to_give(run: Any, flag: str, value: str, advice: str) -> None:
+    told = run("stage", "a", "b", flag, value)
+    assert told.code == 2 and flag in told.err and advice in told.err
+
+
+def test_a_batch_names_the_field_that_is_none_or_missing(run: Any, tmp_path: Path) -> None:
+    batch = tmp_path / "batch.json"
+    batch.write_text('[{"source": "a", "target": "b", "mod": 1}]')
+    told = run("stage", "--from", batch)
+    assert told.code == 2 and "entry 0: mod is no field" in told.err
+    batch.write_text('[{"source": "a"}]')
+    assert "entry 0: it has no target" in run("stage", "--from", batch).err
+
+
+def test_a_terminal_that_tells_no_width_gets_a_bar_too(tmp_path: Path) -> None:
+    watcher, terminal = pty.openpty()  # 0 columns, until somebody sets them
+    command = [sys.executable, "-m", "windlass.cli", "stage", written(tmp_path / "s", b"x" * 1000), tmp_path / "t"]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=terminal, timeout=60, check=False)
+    shown = os.read(watcher, 65536)
+    os.close(watcher)
+    os.close(terminal)
+    assert ended.returncode == 0 and b"staging" in shown and b"1/1 files" in shown, shown
+
+
+def test_a_missing_bridge_is_called_a_bridge(run: Any) -> None:
+    told = run("nodes", "--bridge", "tcp://127.0.0.1:1")
+    assert told.code == 1 and "no bridge at tcp://127.0.0.1:1" in told.err and "windlassd" not in told.err
 
 
 def test_the_version(run: Any) -> None:

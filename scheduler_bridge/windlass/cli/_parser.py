@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import __version__
 from .._stage_encode import CHECKSUM_DIGITS
 from . import _doctor, _load, _match, _nodes, _stage
 
+_Number = TypeVar("_Number", int, float)
 _ADDRESS = (
     "the daemon to ask: a socket's path, ipc://PATH or tcp://HOST:PORT "
     "(default: $WINDLASS_LOCAL__SOCKET, then the usual places)"
@@ -109,9 +110,7 @@ def _add_stage_command(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     stage.add_argument("--range", type=_range, metavar="FIRST:LENGTH", help="only these bytes of the source")
     stage.add_argument("--size", type=int, metavar="BYTES", help="how many bytes there must be")
-    stage.add_argument(
-        "--mode", type=lambda text: int(text, 8), metavar="OCTAL", help="permission bits, such as 640 (the source's)"
-    )
+    stage.add_argument("--mode", type=_octal, metavar="OCTAL", help="permission bits, such as 640 (the source's)")
     stage.add_argument("--priority", type=int, default=0, metavar="N", help="higher goes first (0)")
     stage.add_argument("--deadline", type=float, metavar="SECONDS", help="do not begin after this time")
     stage.add_argument("--decompress", metavar="HOW", help="gzip, zstd or auto")
@@ -135,14 +134,14 @@ def _add_stage_command(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    value = _read(float, text, "a number above 0")
     if not value > 0:
         raise argparse.ArgumentTypeError("give a number above 0")
     return value
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value = _read(int, text, "1 or more")
     if value < 1:
         raise argparse.ArgumentTypeError("give 1 or more")
     return value
@@ -150,4 +149,16 @@ def _count(text: str) -> int:
 
 def _range(text: str) -> tuple[int, int]:
     first, _, length = text.partition(":")
-    return int(first), int(length)
+    what = "FIRST:LENGTH in bytes, such as 0:4096"
+    return _read(int, first, what), _read(int, length, what)
+
+
+def _octal(text: str) -> int:
+    return _read(lambda digits: int(digits, 8), text, "octal digits, such as 640")
+
+
+def _read(reading: Callable[[str], _Number], text: str, what: str) -> _Number:
+    try:
+        return reading(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give {what}") from None

@@ -55,10 +55,17 @@ def _transfers(arguments: argparse.Namespace) -> list[Transfer]:
 
 
 def _transfer(path: str, number: int, row: Any, flags: dict[str, Any]) -> Transfer:
-    known = {field.name for field in fields(Transfer)}
-    if not isinstance(row, dict) or not {"source", "target"} <= set(row) <= known:
-        names = ", ".join(sorted(known))
-        raise InvalidArgument(f"{path}, entry {number}: it needs source and target, and may have {names}")
+    where = f"{path}, entry {number}"
+    if not isinstance(row, dict):
+        raise InvalidArgument(f'{where}: give {{"source": ..., "target": ...}}')
+    unknown = sorted(str(name) for name in set(row) - {"source", "target", *_FLAGS})
+    if unknown:
+        raise InvalidArgument(
+            f"{where}: {', '.join(unknown)} is no field; there are source, target, {', '.join(_FLAGS)}"
+        )
+    missing = [name for name in ("source", "target") if name not in row]
+    if missing:
+        raise InvalidArgument(f"{where}: it has no {' and no '.join(missing)}")
     return Transfer(**{**flags, **row})
 
 
