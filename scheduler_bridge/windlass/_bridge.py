@@ -10,11 +10,14 @@ from typing import Any
 
 from ._address import host_of, tcp_endpoint_of
 from ._bridge_core import BridgeCore
+from ._bridge_session import BridgeSession
 from ._bridge_thread import BridgeThread
 from ._errors import InvalidArgument, Unimplemented
 from ._match import match
+from ._nodes import Reported
 from ._records import Record
 from ._result import MatchResult
+from ._session import Session
 from ._stage import StageFuture, StageReport, StageRequest, Transfer
 from ._stage_progress import ProgressArgument
 from ._stage_remote import Accepted, RemoteStage
@@ -91,9 +94,17 @@ class Bridge:
         """Stages at a node; answers once the node has accepted the call."""
         return self._submit(node, StageRequest(transfers, relative=False), detach)
 
-    def session(self, *args: Any, **options: Any) -> Any:
-        """Not served yet."""
-        raise Unimplemented("Bridge.session is not served by this version of windlass")
+    def session(self, **options: Any) -> Session:
+        """A `windlass.Session` in this process on the offers that the nodes report, which it follows by itself.
+
+        Offers of a dead node are removed with their tasks; a suspect or draining one keeps its tasks and gets no more.
+        """
+        return BridgeSession(self._reported, options)
+
+    def _reported(self) -> list[Reported]:
+        self._thread.loop.refuse_fork()
+        with self._thread.lock:
+            return self._thread.core.nodes.reported()
 
     def close(self) -> None:
         """Cancels what was submitted (but for `detach`), waits for the nodes' answers, and says BYE to the nodes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._records import Record
 
@@ -45,6 +45,14 @@ class Entry:
     load: dict[str, Any] = field(default_factory=dict)
     reported: float | None = None
     offers: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Reported(NamedTuple):
+    """A node that is not dead. `offers` is None before its first report."""
+
+    name: str
+    alive: bool
+    offers: list[dict[str, Any]] | None
 
 
 class NodeTable:
@@ -140,6 +148,18 @@ class NodeTable:
     def offers(self) -> list[dict[str, Any]]:
         """The offers of the nodes that are alive, in the order in which the nodes registered."""
         return [dict(offer) for entry in self._by_name.values() if entry.state == State.ALIVE for offer in entry.offers]
+
+    def reported(self) -> list[Reported]:
+        """The nodes that are not dead, with their offers, in the order in which they registered."""
+        return [
+            Reported(
+                entry.name,
+                entry.state == State.ALIVE,
+                None if entry.reported is None else [dict(offer) for offer in entry.offers],
+            )
+            for entry in self._by_name.values()
+            if entry.state != State.DEAD
+        ]
 
     def routings(self) -> list[bytes]:
         return list(self._by_routing)

@@ -22,7 +22,7 @@ class Session:
     """
 
     def __init__(self, offers: Any, **options: Any) -> None:
-        self._begin(SessionCore(_open_here, cutter(), options), offers)
+        self._begin(SessionCore(open_here, cutter(), options), offers)
 
     def _begin(self, core: SessionCore, offers: Any) -> None:
         self._core = core
@@ -93,7 +93,7 @@ class ClientSession(Session):
         self._begin(SessionCore(open_backend, cutter(), options), offers)
 
 
-def _open_here(options: Options) -> SessionBackend:
+def open_here(options: Options) -> SessionBackend:
     """The library in this process; where it can't be had, Python."""
     from ._native_session import NativeSession
 

@@ -250,14 +250,16 @@ class SessionCore:
             return
         where = placement.offer_number
         assert where is not None  # every backend of a session tells
-        tasks = self._tasks.change()
+        tasks, told = self._tasks.change(), {}
         for row in order:
             number = int(where[row])
             name = batch.names[row]
             devices = result.devices(name) if batch.asked else None
             given = {kind: tuple(each) for kind, each in (devices or {}).items()}
-            tasks[name] = Placed(int(numbers[row]), self._names[number], batch, row, given)
+            told[name] = offer = self._names[number]
+            tasks[name] = Placed(int(numbers[row]), offer, batch, row, given)
             self._on.setdefault(number, {})[name] = None
+        result.assignments = told
         self.version += 1
 
     def _tell_ids(self, batch: TaskBatch) -> None:

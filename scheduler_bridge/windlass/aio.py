@@ -185,9 +185,9 @@ class Bridge(_Twin[_bridge.Bridge]):
         request = StageRequest(transfers, relative=False)
         return await _acceptance(self._side.begin_stage(node, request, detach))
 
-    def session(self, *args: Any, **options: Any) -> Any:
-        """Not served yet."""
-        return self._side.session(*args, **options)
+    def session(self, **options: Any) -> Opening:
+        """As `Bridge.session`: ``async with bridge.session() as session: await session.match(tasks)``."""
+        return Opening(self._in_thread, functools.partial(self._side.session, **options))
 
 
 class _Running:
