@@ -15,12 +15,16 @@
 
 namespace windlass::worker {
 
-// One MATCH on its way. The control thread fills it, one matcher works on it, and the control thread takes it back.
+class MatchSession;
+
+// One MATCH on its way, or a request of a matching session. The control thread fills it, one matcher works on it, and
+// the control thread takes it back.
 struct MatchTask {
   enum class State : std::uint8_t { queued, running, cancelled };
   proto::RequestId id;
   Frames frames;  // body and columns
   std::optional<Time> deadline;
+  std::shared_ptr<MatchSession> session;  // null: a MATCH
   std::atomic<State> state{State::queued};
   Answer answer;  // once ended
   bool ended = false;

@@ -12,8 +12,11 @@ inline constexpr std::chrono::minutes kPeerIdleMax{
 inline constexpr std::size_t kAskersMax = 16;        // of one request
 inline constexpr std::size_t kMatchQueueMax = 1024;  // requests waiting for a matcher
 inline constexpr std::size_t kMatchQueueBytesMax = std::size_t{1} << 30U;
-inline constexpr std::size_t kStagesMax = 10'000;   // STAGE requests that run at once
-inline constexpr std::size_t kAnswersMax = 10'000;  // kept for those who ask again
+inline constexpr std::size_t kSessionsMax = 1024;  // matching sessions kept
+inline constexpr std::size_t kSessionsPerClientMax = 64;
+inline constexpr std::size_t kSessionQueueMax = 256;  // requests of one session that wait for those before them
+inline constexpr std::size_t kStagesMax = 10'000;     // STAGE requests that run at once
+inline constexpr std::size_t kAnswersMax = 10'000;    // kept for those who ask again
 inline constexpr std::size_t kAnswersBytesMax = std::size_t{64} << 20U;
 inline constexpr std::chrono::seconds kAnswerKeep{60};
 inline constexpr std::size_t kTombstonesMax = 10'000;  // ids cancelled before their request came

@@ -1,51 +1,17 @@
 #include "worker/match_run.hpp"
 
 #include <chrono>
-#include <cstring>
 #include <new>
 
 #include "worker/abi_error.hpp"
 #include "worker/limits.hpp"
+#include "worker/match_frames.hpp"
+#include "worker/session_run.hpp"
 
 namespace windlass::worker {
 namespace {
 
 constexpr const char* kEngines[] = {"scalar", "avx2", "avx512", "neon"};
-
-// The columns of a request as the engine wants them: aligned. What lies askew in its frame is copied.
-class Columns {
- public:
-  Columns(const std::vector<proto::ColumnSpec>& specs, const Frames& frames) {
-    columns_.reserve(specs.size());
-    for (std::size_t i = 0; i < specs.size(); ++i) {
-      windlass_column column{};
-      column.data = aligned(frames[i + 1], proto::bytes_of(specs[i].type));
-      column.count = specs[i].count;
-      column.type = static_cast<std::uint32_t>(specs[i].type);
-      columns_.push_back(column);
-    }
-  }
-
-  template <class Number>
-  [[nodiscard]] const Number* at(proto::Column column) const {
-    return column ? static_cast<const Number*>(columns_[*column].data) : nullptr;
-  }
-  [[nodiscard]] const std::vector<windlass_column>& all() const { return columns_; }
-
- private:
-  const void* aligned(const Frame& frame, std::size_t to) {
-    const void* data = frame.view().data();
-    if (frame.size() == 0) return &nothing_;
-    if (reinterpret_cast<std::uintptr_t>(data) % to == 0) return data;
-    auto& copy = copies_.emplace_back(std::make_unique<std::uint64_t[]>((frame.size() + 7) / 8));
-    std::memcpy(copy.get(), data, frame.size());
-    return copy.get();
-  }
-
-  std::uint64_t nothing_ = 0;
-  std::vector<windlass_column> columns_;
-  std::vector<std::unique_ptr<std::uint64_t[]>> copies_;
-};
 
 static_assert(static_cast<int>(proto::ColumnType::i4) == WINDLASS_I32 &&
               static_cast<int>(proto::ColumnType::u8) == WINDLASS_U64);
@@ -53,33 +19,7 @@ static_assert(static_cast<int>(proto::Policy::fragmentation) == WINDLASS_FRAGMEN
               static_cast<int>(proto::Mode::packing) == WINDLASS_PACKING);
 static_assert(static_cast<int>(proto::Ties::swap_remove) == WINDLASS_SWAP_REMOVE);
 
-std::vector<const std::int64_t*> pointers(const std::vector<proto::Column>& wanted, const Columns& columns) {
-  std::vector<const std::int64_t*> amounts;
-  amounts.reserve(wanted.size());
-  for (const proto::Column column : wanted) amounts.push_back(columns.at<std::int64_t>(column));
-  return amounts;
-}
-
-// Adds columns that live as long as the engine's result.
-class ResultColumns {
- public:
-  ResultColumns(std::shared_ptr<const void> owner, Frames& frames, proto::MatchResult& result)
-      : owner_(std::move(owner)), frames_(frames), result_(result) {}
-
-  template <class Number>
-  proto::Column add(proto::ColumnType type, const Number* data, std::uint64_t count) {
-    if (data == nullptr) return std::nullopt;
-    const auto number = static_cast<std::uint32_t>(result_.columns.size());
-    result_.columns.push_back({type, count});
-    frames_.emplace_back(owner_, std::string_view(reinterpret_cast<const char*>(data), count * sizeof(Number)));
-    return number;
-  }
-
- private:
-  std::shared_ptr<const void> owner_;
-  Frames& frames_;
-  proto::MatchResult& result_;
-};
+}  // namespace
 
 Answer result_of(windlass_match_result* raw, MatchTask& task) {
   const std::shared_ptr<const void> owner(raw, [](windlass_match_result* result) { windlass_match_free(result); });
@@ -90,7 +30,7 @@ Answer result_of(windlass_match_result* raw, MatchTask& task) {
   result.placed = view.placed;
   result.engine = view.engine < std::size(kEngines) ? kEngines[view.engine] : "other";
   Frames frames(1);
-  ResultColumns columns(owner, frames, result);
+  ResultColumns columns(owner, frames, result.columns);
   using proto::ColumnType;
   result.offer_index = columns.add(ColumnType::i4, view.offer_index, view.tasks);
   result.order = columns.add(ColumnType::i4, view.order, view.tasks);
@@ -103,10 +43,16 @@ Answer result_of(windlass_match_result* raw, MatchTask& task) {
     result.device_dimension = columns.add(ColumnType::i4, view.device_dimension, devices);
     result.device_index = columns.add(ColumnType::i4, view.device_index, devices);
   }
+  if (view.offer_number != nullptr) {
+    result.offer_number = columns.add(ColumnType::i8, view.offer_number, view.tasks);
+    result.version = view.version;
+  }
   frames[0] = Frame(proto::encode(result));
   task.placed = view.placed;
   return {proto::Type::result, proto::Code::ok, std::move(frames)};
 }
+
+namespace {
 
 Answer match(const proto::Match& body, MatchTask& task) {
   const Columns columns(body.columns, task.frames);
@@ -143,6 +89,7 @@ Answer match(const proto::Match& body, MatchTask& task) {
 }  // namespace
 
 void run_match(MatchTask& task) {
+  if (task.session) return run_session(task);
   const Time began = Clock::now();
   if (task.deadline && began >= *task.deadline) {
     task.answer = error_answer(proto::Code::deadline_exceeded, "the deadline was over before a matcher was free", true);
@@ -169,6 +116,7 @@ void run_match(MatchTask& task) {
 }
 
 bool is_small_match(const MatchTask& task) {
+  if (task.session) return is_small_session(task);
   if (bytes_of(task.frames) > kInlineBytesMax) return false;
   // A few bytes may stand for many rows: nil columns cost nothing on the wire.
   const auto body = proto::decode<proto::Match>(task.frames[0].view());

@@ -12,7 +12,10 @@ using proto::Code;
 using proto::Type;
 
 Requests::Requests(Identity identity, Parts parts)
-    : identity_(std::move(identity)), parts_(std::move(parts)), unsent_(parts_.outbox) {}
+    : identity_(std::move(identity)),
+      parts_(std::move(parts)),
+      sessions_(identity_.incarnation),
+      unsent_(parts_.outbox) {}
 
 Sent Requests::send(const Peer& peer, Type type, const proto::RequestId& id, const Frames& frames, Time now) {
   proto::Header header;
@@ -69,6 +72,7 @@ void Requests::serve(const Peer& peer, const proto::Header& header, Frames frame
       if (peer.bridge) break;
       return reply(peer, header, answer_of(Type::result, proto::LoadAnswer{parts_.load(now)}), now);
     case Type::match:
+    case Type::session:
       if (peer.bridge) break;
       return begin(peer, header, std::move(frames), now);
     case Type::stage:
@@ -108,7 +112,7 @@ void Requests::hello(const Peer& peer, const proto::Header& header, const Frames
   }
   proto::Welcome welcome;
   welcome.version = std::min(body->version_highest, proto::kVersionHighest);
-  welcome.features = {"match", "stage", "load"};
+  welcome.features = {"match", "session", "stage", "load"};
   welcome.software = identity_.software;
   welcome.name = identity_.name;
   welcome.incarnation = identity_.incarnation;
@@ -133,6 +137,9 @@ void Requests::begin(const Peer& peer, const proto::Header& header, Frames frame
     return reply(peer, header, error_answer(Code::deadline_exceeded, "the deadline was over on arrival", true), now);
   }
   if (header.t == static_cast<std::uint32_t>(Type::match)) return begin_match(peer, header, std::move(frames), now);
+  if (header.t == static_cast<std::uint32_t>(Type::session)) {
+    return begin_session(peer, header, std::move(frames), now);
+  }
   begin_stage(peer, header, frames, now);
 }
 
@@ -174,6 +181,7 @@ void Requests::cancel(const Peer& peer, const proto::Header& header, const Frame
 void Requests::bye(const Peer& peer) {
   if (peer.bridge) return;
   peers_.forget(peer.route);
+  sessions_.end_of(peer.route);
   // Closing cancels what nobody else waits for. finish() is not called here: nobody is left to hear it.
   for (auto it = running_.begin(); it != running_.end();) {
     const auto at = it++;

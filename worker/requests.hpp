@@ -1,6 +1,6 @@
 // What windlassd does with the messages of its askers, local clients and the bridge alike: the HELLO gate, MATCH,
-// STAGE, PROGRESS, CANCEL, LOAD, and that the same id gets the same answer. No socket, no clock, no thread of its own:
-// messages, engines and the time are handed in, answers go to an Outbox. Control thread.
+// SESSION, STAGE, PROGRESS, CANCEL, LOAD, and that the same id gets the same answer. No socket, no clock, no thread of
+// its own: messages, engines and the time are handed in, answers go to an Outbox. Control thread.
 #pragma once
 
 #include <functional>
@@ -11,6 +11,7 @@
 #include "worker/engines.hpp"
 #include "worker/journal.hpp"
 #include "worker/peers.hpp"
+#include "worker/sessions.hpp"
 #include "worker/unsent.hpp"
 
 namespace windlass::worker {
@@ -64,6 +65,7 @@ class Requests {
 
   [[nodiscard]] std::size_t clients() const { return peers_.size(); }
   [[nodiscard]] std::size_t answers_kept() const { return journal_.size(); }
+  [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
   [[nodiscard]] std::size_t running() const { return running_.size(); }
   // Answers given up because their peer's queue stayed full.
   [[nodiscard]] std::uint64_t answers_dropped() const { return unsent_.dropped(); }
@@ -77,7 +79,7 @@ class Requests {
     proto::Type type{};
     std::vector<Asker> askers;
     Time received{};
-    std::shared_ptr<MatchTask> task;  // of a MATCH
+    std::shared_ptr<MatchTask> task;  // of a MATCH or SESSION
     std::uint64_t tag = 0;            // of a STAGE
     bool detach = false;
     proto::Progress told;
@@ -89,6 +91,7 @@ class Requests {
   void hello(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
   void begin(const Peer& peer, const proto::Header& header, Frames frames, Time now);
   void begin_match(const Peer& peer, const proto::Header& header, Frames frames, Time now);
+  void begin_session(const Peer& peer, const proto::Header& header, Frames frames, Time now);
   void begin_stage(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
   void ask_progress(const Peer& peer, const proto::Header& header, Time now);
   void cancel(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
@@ -101,6 +104,8 @@ class Requests {
   void take_stages(Time now);
   void tell_progress(Table::iterator found, Time now);
   void cancel_for_the_gone(Time now);
+  void advance(MatchSession& session, Time now);
+  void probe_sessions(Time now);
 
   void reply(const Peer& peer, const proto::Header& header, const Answer& answer, Time now);
   Sent send(const Peer& peer, proto::Type type, const proto::RequestId& id, const Frames& frames, Time now);
@@ -109,6 +114,7 @@ class Requests {
   Parts parts_;
   Peers peers_;
   Journal journal_;
+  Sessions sessions_;
   Unsent unsent_;
   Table running_;
   std::unordered_map<std::uint64_t, proto::RequestId> stages_;  // by tag

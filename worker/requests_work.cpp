@@ -117,9 +117,13 @@ void Requests::finish(Table::iterator found, Answer answer, Time now) {
 void Requests::take_matches(Time now) {
   for (const auto& task : parts_.matchers.take_ended()) {
     const auto found = running_.find(task->id);
-    if (found == running_.end() || found->second.task != task) continue;  // cancelled, and answered then
-    parts_.watcher.matched(*task);
-    finish(found, std::move(task->answer), now);
+    if (found != running_.end() && found->second.task == task) {  // else cancelled, and answered then
+      if (task->tasks > 0 || !task->session) parts_.watcher.matched(*task);
+      finish(found, std::move(task->answer), now);
+    }
+    if (!task->session) continue;
+    task->session->busy = false;
+    advance(*task->session, now);
   }
 }
 
@@ -182,6 +186,7 @@ void Requests::turn(Time now) {
     journal_.sweep(now);
     peers_.sweep(now);
     cancel_for_the_gone(now);
+    probe_sessions(now);
   }
 }
 

@@ -7,14 +7,6 @@
 
 namespace windlass::match {
 
-namespace {
-
-bool indexed_policy(Policy policy) {
-  return policy == Policy::best_fit || policy == Policy::worst_fit || policy == Policy::cost;
-}
-
-}  // namespace
-
 // A problem of the call's tasks and the offers that are left, with what it points to.
 struct Session::Merged {
   std::vector<int32_t> slots;  // by offer of the problem
