@@ -12,7 +12,7 @@ from types import FrameType
 
 from . import harness, show
 
-NAMES = ("match", "stage_large", "cycle")
+NAMES = ("match", "match_scale", "match_session", "gil", "packing_quality", "stage_large", "stage_small", "cycle")
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:

@@ -18,7 +18,7 @@ KINDS = ("trace", "continuous", "shapes")
 Record = dict[str, Any]
 
 # cores, GiB, devices, how many of a hundred machines are so
-_MACHINES = (
+MACHINES = (
     (96.0, 384.0, 8.0, 36),
     (104.0, 512.0, 2.0, 25),
     (16.0, 120.0, 2.0, 12),
@@ -52,9 +52,9 @@ def offers(count: int, seed: int, kind: str = "trace") -> list[Record]:
     draw = random.Random(f"offers {seed} {kind}")
     if kind not in KINDS:
         raise ValueError(f"no kind {kind!r}; there are {', '.join(KINDS)}")
-    common = [machine[3] for machine in _MACHINES]
+    common = [machine[3] for machine in MACHINES]
     rows = []
-    for machine in draw.choices(_MACHINES, common, k=count):
+    for machine in draw.choices(MACHINES, common, k=count):
         cpu, memory, gpu, _ = machine
         if kind == "shapes":
             share = draw.choice((0.25, 0.5, 1.0))

@@ -90,11 +90,16 @@ fn matched<'py>(
     offers: &Bound<'py, PyList>,
     weights: (f64, f64, f64),
     scan: Scan,
+    holds_gil: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let (task_names, tasks) = read(tasks)?;
     let (offer_names, offers) = read(offers)?;
     let weights = Amounts { cpu: weights.0, memory: weights.1, gpu: weights.2 };
-    let taken = py.detach(|| run(&tasks, offers, &weights, scan));
+    let taken = if holds_gil {
+        run(&tasks, offers, &weights, scan)
+    } else {
+        py.detach(|| run(&tasks, offers, &weights, scan))
+    };
     crate::names(py, &task_names, &offer_names, &taken)
 }
 
@@ -105,7 +110,7 @@ pub fn match_flat<'py>(
     offers: &Bound<'py, PyList>,
     weights: (f64, f64, f64),
 ) -> PyResult<Bound<'py, PyDict>> {
-    matched(py, tasks, offers, weights, best)
+    matched(py, tasks, offers, weights, best, false)
 }
 
 #[pyfunction]
@@ -115,5 +120,16 @@ pub fn match_rayon<'py>(
     offers: &Bound<'py, PyList>,
     weights: (f64, f64, f64),
 ) -> PyResult<Bound<'py, PyDict>> {
-    matched(py, tasks, offers, weights, best_shared)
+    matched(py, tasks, offers, weights, best_shared, false)
+}
+
+/// As `match_flat`, but no other Python thread runs meanwhile.
+#[pyfunction]
+pub fn match_flat_gil<'py>(
+    py: Python<'py>,
+    tasks: &Bound<'py, PyList>,
+    offers: &Bound<'py, PyList>,
+    weights: (f64, f64, f64),
+) -> PyResult<Bound<'py, PyDict>> {
+    matched(py, tasks, offers, weights, best, true)
 }
