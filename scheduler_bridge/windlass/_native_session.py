@@ -147,6 +147,9 @@ class NativeSession:
             raise FailedPrecondition("the session is closed: open a new one")
         return c_void_p(self._open)
 
+    def require(self) -> None:
+        _ = self._handle
+
     def apply(self, change: Change) -> None:
         keep: list[Any] = [change]
         request, error, answer = _change_of(change, keep), new_error(), _Answer()

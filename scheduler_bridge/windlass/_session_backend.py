@@ -60,6 +60,9 @@ class Ask:
 class SessionBackend(Protocol):
     """One session somewhere. A call that is refused leaves it as it was."""
 
+    def require(self) -> None:
+        """Raises FailedPrecondition where the session is known to be over. Asks nobody."""
+
     def apply(self, change: Change) -> None:
         """Applies all of a change or none."""
 

@@ -57,6 +57,7 @@ class SessionCore:
         """Where the session is kept; FailedPrecondition once it is closed."""
         if self._backend is None:
             raise FailedPrecondition("the session is closed: open a new one")
+        self._backend.require()
         return self._backend
 
     def close(self) -> None:

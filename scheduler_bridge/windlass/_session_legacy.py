@@ -14,6 +14,9 @@ from .legacy.match import place_from, turns_of
 class LegacySession:
     """Slow, and there where the library is not."""
 
+    def require(self) -> None:
+        """It is there as long as SessionCore is."""
+
     def apply(self, change: Change) -> None:
         """SessionCore holds it all."""
 

@@ -64,6 +64,10 @@ class RemoteSession:
         self._unsure: I64 | None = None  # numbers of tasks whose match was not answered
         self._finalizer = weakref.finalize(self, _forget, client, self._number)
 
+    def require(self) -> None:
+        if self._lost is not None:
+            raise FailedPrecondition(f"the session is over, as {self._lost}. Open a new one")
+
     def apply(self, change: Change) -> None:
         self._settle()
         columns = Columns(change.columns)
@@ -120,7 +124,8 @@ class RemoteSession:
             check(placement, problem)
             if np.any((placement.offer_number >= 0) != (placement.offer_index >= 0)):
                 raise odd("offer_number and offer_index differ in what is placed")
-            self._version = _count(answer.body, "version")
+            if problem.tasks:  # without any it may go untold: nothing has changed
+                self._version = _count(answer.body, "version")
         except _NOT_BEGUN:
             raise
         except BaseException:
@@ -163,8 +168,7 @@ class RemoteSession:
 
     def _settle(self) -> None:
         """Takes back what a match may have placed that was not answered."""
-        if self._lost is not None:
-            raise FailedPrecondition(f"the session is over, as {self._lost}. Open a new one")
+        self.require()
         numbers = self._unsure
         if numbers is None:
             return
