@@ -1,5 +1,4 @@
-// Matching through the C interface. WINDLASS_MATCH_ENGINE=scalar|index|auto forces an engine, for tests: results are
-// the same from each.
+// Matching through the C interface. WINDLASS_MATCH_ENGINE (matcher.hpp) forces an engine, for tests and benchmarks.
 #include <cstddef>
 #include <memory>
 #include <string>

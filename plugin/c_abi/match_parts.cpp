@@ -65,6 +65,7 @@ match::EngineChoice engine_choice() {
   const char* name = std::getenv("WINDLASS_MATCH_ENGINE");
   if (name && std::string_view(name) == "scalar") return match::EngineChoice::scalar;
   if (name && std::string_view(name) == "index") return match::EngineChoice::index;
+  if (name && std::string_view(name) == "scan") return match::EngineChoice::scan;
   return match::EngineChoice::automatic;
 }
 

@@ -8,6 +8,7 @@
 #include "plugin/match/decode.hpp"
 #include "plugin/match/index/index.hpp"
 #include "plugin/match/scalar.hpp"
+#include "plugin/match/scan.hpp"
 #include "plugin/match/testing.hpp"
 #include "plugin/match/validate.hpp"
 
@@ -64,6 +65,11 @@ class Maker {
     return made;
   }
 
+  int64_t weight() {
+    if (one_in(3)) return 0;
+    return one_in(4) ? int64_t{1} << 30 : below(200'000) + 1;  // the largest leaves 64 bits
+  }
+
   void options(TestProblem& made, int64_t kind) {
     Problem& problem = made.problem;
     constexpr Policy kPolicies[] = {Policy::best_fit, Policy::best_fit, Policy::worst_fit, Policy::cost,
@@ -73,7 +79,7 @@ class Maker {
     if (problem.mode == Mode::exclusive && one_in(2)) problem.ties = Ties::swap_remove;
     problem.normalize = problem.policy == Policy::dot_product || !one_in(4);
     if (one_in(3)) {
-      for (size_t d = 0; d < made.tasks.size(); ++d) made.weights.push_back(one_in(3) ? 0 : below(200'000) + 1);
+      for (size_t d = 0; d < made.tasks.size(); ++d) made.weights.push_back(weight());
     }
     if (one_in(5) && kind != 3) {
       for (size_t d = 0; d < made.tasks.size(); ++d) made.scale.push_back(one_in(3) ? 0 : below(100'000) + 1);
@@ -188,14 +194,16 @@ void compare_all(uint64_t cases, Make make) {
   for (uint64_t seed = first; seed < first + cases; ++seed) {
     TestProblem made = make(Maker(seed));
     const Problem& problem = made.view();
-    if (validate(problem) || !index_serves(problem)) continue;
+    if (validate(problem) || !(index_serves(problem) || scan_serves(problem))) continue;
     if (problem.constraints) {
       ASSERT_FALSE(check_constraints(problem, *problem.constraints));
     }
     ++compared;
     const Placement truth = match_scalar(problem);
-    expect_same(truth, match_index(problem));
-    expect_same(truth, match_index(problem, true));
+    for (const bool plain : {false, true}) {
+      if (index_serves(problem)) expect_same(truth, match_index(problem, plain));
+      if (scan_serves(problem)) expect_same(truth, match_scan(problem, plain));
+    }
     ASSERT_FALSE(::testing::Test::HasFailure()) << "WINDLASS_SEED=" << seed << " WINDLASS_CASES=1";
   }
   EXPECT_TRUE(compared > cases / 3 || cases < 10);

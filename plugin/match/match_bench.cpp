@@ -1,4 +1,4 @@
-// How long does each engine take on made-up clusters? match_bench [case] [scalar]: CPU milliseconds, best of a few
+// How long does each engine take on made-up clusters? match_bench [case] [scalar|scan]: CPU milliseconds, best of a few
 // runs.
 #include <algorithm>
 #include <cstdio>
@@ -9,6 +9,7 @@
 
 #include "plugin/match/index/index.hpp"
 #include "plugin/match/scalar.hpp"
+#include "plugin/match/scan.hpp"
 #include "plugin/match/testing.hpp"
 
 namespace {
@@ -118,7 +119,7 @@ const Case kCases[] = {
     {"1Mx100K-packing-shapes", Kind::shapes, 1'000'000, 100'000, Mode::packing},
 };
 
-void run_case(const Case& one, bool scalar) {
+void run_case(const Case& one, bool scalar, bool scan) {
   TestProblem made;
   fill(made, one.kind, one.tasks, one.offers, one.mode == Mode::packing ? 10 : 1);
   made.problem.mode = one.mode;
@@ -131,7 +132,9 @@ void run_case(const Case& one, bool scalar) {
   size_t placed = 0;
   const double fast =
       index_serves(problem) ? best_ms(one.tasks > 50'000 ? 2 : 40, [&] { placed = match_index(problem).placed; }) : 0;
-  std::printf("%-26s index %9.2f ms  placed %zu", one.name, fast, placed);
+  std::printf("%-26s index %9.2f ms", one.name, fast);
+  if (scan) std::printf("  scan %9.2f ms", best_ms(1, [&] { placed = match_scan(problem).placed; }));
+  std::printf("  placed %zu", placed);
   if (scalar) std::printf("  scalar %9.2f ms", best_ms(1, [&] { match_scalar(problem); }));
   std::printf("\n");
 }
@@ -141,8 +144,9 @@ void run_case(const Case& one, bool scalar) {
 int main(int argc, char** argv) {
   const std::string wanted = argc > 1 ? argv[1] : "";
   const bool scalar = argc > 2 && std::strcmp(argv[2], "scalar") == 0;
+  const bool scan = argc > 2 && std::strcmp(argv[2], "scan") == 0;
   for (const Case& one : kCases) {
-    if (wanted.empty() || wanted == one.name) run_case(one, scalar);
+    if (wanted.empty() || wanted == "all" || wanted == one.name) run_case(one, scalar, scan);
   }
   return 0;
 }

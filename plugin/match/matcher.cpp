@@ -3,6 +3,7 @@
 #include "plugin/match/decode.hpp"
 #include "plugin/match/index/index.hpp"
 #include "plugin/match/scalar.hpp"
+#include "plugin/match/scan.hpp"
 #include "plugin/match/validate.hpp"
 
 namespace windlass::match {
@@ -12,8 +13,14 @@ Check match(const Problem& problem, EngineChoice choice, Placement& placement) {
   if (problem.constraints) {
     if (Check fault = check_constraints(problem, *problem.constraints)) return fault;
   }
-  const bool fast = choice != EngineChoice::scalar && index_serves(problem);
-  placement = fast ? match_index(problem) : match_scalar(problem);
+  const bool automatic = choice == EngineChoice::automatic;
+  if ((automatic || choice == EngineChoice::index) && index_serves(problem)) {
+    placement = match_index(problem);
+  } else if ((automatic || choice == EngineChoice::scan) && scan_serves(problem)) {
+    placement = match_scan(problem);
+  } else {
+    placement = match_scalar(problem);
+  }
   return {};
 }
 

@@ -24,6 +24,12 @@ uint64_t columns_plain(const uint8_t* table, const uint8_t* least, size_t rows) 
   return mask;
 }
 
+uint64_t amounts_plain(const int64_t* amounts, int64_t least) {
+  uint64_t mask = 0;
+  for (size_t lane = 0; lane < kLanes; ++lane) mask |= static_cast<uint64_t>(amounts[lane] >= least) << lane;
+  return mask;
+}
+
 // The loops for each kind of CPU; a macro, for a template would not take over the target of its caller.
 #define WINDLASS_FIRST(name, target, columns)                                              \
   target Hit name(const Tables& tables, size_t begin, size_t end, const uint8_t* least) {  \
@@ -47,7 +53,7 @@ uint64_t columns_plain(const uint8_t* table, const uint8_t* least, size_t rows) 
 
 WINDLASS_FIRST(first_plain, , columns_plain)
 WINDLASS_AMONG(among_plain, , columns_plain)
-constexpr Kernel kPlain{Engine::scalar, first_plain, among_plain};
+constexpr Kernel kPlain{Engine::scalar, first_plain, among_plain, amounts_plain};
 
 #if defined(__x86_64__)
 
@@ -73,6 +79,27 @@ WINDLASS_AVX512 inline uint64_t columns_avx512(const uint8_t* table, const uint8
   for (size_t row = 0; row < rows; ++row) {
     const __m512i bound = _mm512_set1_epi8(static_cast<char>(least[row]));
     mask = _mm512_mask_cmpge_epu8_mask(mask, _mm512_load_si512(table + row * kLanes), bound);
+  }
+  return mask;
+}
+
+WINDLASS_AVX2 uint64_t amounts_avx2(const int64_t* amounts, int64_t least) {
+  const __m256i bound = _mm256_set1_epi64x(least);
+  uint64_t less = 0;
+  for (size_t lane = 0; lane < kLanes; lane += 4) {
+    const __m256i four = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(amounts + lane));
+    const int bits = _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(bound, four)));
+    less |= static_cast<uint64_t>(bits) << lane;
+  }
+  return ~less;
+}
+
+WINDLASS_AVX512 uint64_t amounts_avx512(const int64_t* amounts, int64_t least) {
+  const __m512i bound = _mm512_set1_epi64(least);
+  uint64_t mask = 0;
+  for (size_t lane = 0; lane < kLanes; lane += 8) {
+    const __mmask8 eight = _mm512_cmpge_epi64_mask(_mm512_loadu_si512(amounts + lane), bound);
+    mask |= static_cast<uint64_t>(eight) << lane;
   }
   return mask;
 }
@@ -124,8 +151,8 @@ WINDLASS_AVX512 Hit among_avx512(const uint8_t* base, size_t rows, uint64_t plac
 }
 
 Kernel widest() {
-  if (__builtin_cpu_supports("avx512bw")) return {Engine::avx512, first_avx512, among_avx512};
-  if (__builtin_cpu_supports("avx2")) return {Engine::avx2, first_avx2, among_avx2};
+  if (__builtin_cpu_supports("avx512bw")) return {Engine::avx512, first_avx512, among_avx512, amounts_avx512};
+  if (__builtin_cpu_supports("avx2")) return {Engine::avx2, first_avx2, among_avx2, amounts_avx2};
   return kPlain;
 }
 
@@ -148,7 +175,7 @@ WINDLASS_FIRST(first_neon, , columns_neon)
 WINDLASS_AMONG(among_neon, , columns_neon)
 
 Kernel widest() {
-  return {Engine::neon, first_neon, among_neon};
+  return {Engine::neon, first_neon, among_neon, amounts_plain};
 }
 
 #else

@@ -1,4 +1,4 @@
-// The one inner loop of the index: which of 64 byte vectors are at least as large as a given one in every row.
+// The inner loops of the fast engines: which of 64 byte vectors are at least as large as a given one in every row.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +30,8 @@ struct Kernel {
   // The same of at most 64 tables that lie side by side at `base`, those whose bit is set in `places`; at 64 where
   // nothing was hit.
   Hit (*among)(const uint8_t* base, size_t rows, uint64_t places, const uint8_t* least);
+  // Which of 64 amounts are at least that much. For scans without ranks.
+  uint64_t (*amounts)(const int64_t* amounts, int64_t least);
 };
 
 // The widest that this CPU has; looked up once.
