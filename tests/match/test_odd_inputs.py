@@ -71,3 +71,13 @@ def test_leading_zeros_of_any_number_read_as_an_int(matcher):
         offer = {"name": "o", "labels": {"n": "+" + "0" * zeros + "5"}}
         assert not matcher([{"name": "t", "labels": {"n": {"min": 5, "max": 5}}}], [offer]).unmatched
         assert matcher([{"name": "t", "labels": {"n": {"min": 6}}}], [offer]).unmatched
+
+
+@pytest.mark.parametrize("matcher", [windlass.match, legacy.match])
+@pytest.mark.parametrize("labels", [{"zone": "a\ud800"}, {"a\ud800": "zone"}, {"zone": ["é", "\udfff"]}])
+def test_half_a_character_in_a_label_is_refused(matcher, labels):
+    with pytest.raises(windlass.InvalidArgument) as caught:
+        matcher([{"name": "t", "labels": labels}], OFFERS)
+    assert (caught.value.side, caught.value.row, caught.value.name) == ("tasks", 0, "t")
+    assert caught.value.field.startswith("labels.")
+    assert not matcher([{"name": "t", "labels": {"é": "ü"}}], [{"name": "o", "labels": {"é": "ü"}}]).unmatched

@@ -12,7 +12,7 @@ from ._numbers import integer
 from ._options import weight
 from ._side import Side, text
 
-VALUE = "a str, a bool or an int64"
+VALUE = "a str of whole characters, a bool or an int64"
 CONDITION = (
     "a value (str, bool or int64), a list of values, or a mapping of "
     "'in': [values], 'not_in': [values], 'exists': bool, 'min': int64, 'max': int64"
@@ -29,10 +29,21 @@ def is_list(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray | Mapping)
 
 
+def _is_unicode(value: str) -> bool:
+    """Whether it can be told to others: half of a surrogate pair is no character."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def label_value(value: Any) -> str | None:
     """A label's value as text; None where it is none."""
     if isinstance(value, str):
-        return text(value)
+        return text(value) if _is_unicode(value) else None
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     number = integer(value)
@@ -46,6 +57,8 @@ def mapping_items(side: Side, row: int, field: str, value: Any, what: str) -> li
     for key in value:
         if not isinstance(key, str) or not key:
             raise side.fault(row, f"{field}.{key}" if key else field, key, "a non-empty str as each key")
+        if not _is_unicode(key):
+            raise side.fault(row, f"{field}.{key}", key, "a str of whole characters as each key")
     return [(text(key), each) for key, each in value.items() if each is not None]
 
 
