@@ -138,6 +138,7 @@ class SessionCore:
         return scale
 
     def _put(self, batch: OfferBatch, numbers: list[int]) -> None:
+        batch.side = _inputs.Side("offers", batch.count)  # what the caller gave is needed no more
         offers = self._offers.change()
         for row, (name, number) in enumerate(zip(batch.names, numbers, strict=True)):
             offers[name] = Offer(number, batch, row)

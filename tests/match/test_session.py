@@ -16,7 +16,7 @@ from tests.oracle.session import SessionOracle
 from . import cases, session_cases, support
 
 BASE = int(os.environ.get("WINDLASS_SEED", "0"))
-PLAIN, CONSTRAINED = 60, 12
+PLAIN, CONSTRAINED = 100, 20
 
 
 class InPython(Session):
