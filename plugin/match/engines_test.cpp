@@ -143,6 +143,7 @@ class Maker {
       given.tenant = numbers(made, tasks, 2, false);
       given.quotas = {{0, {{0, below(1'000'000)}}}, {1, {{0, below(100)}}}};
     }
+    if (one_in(3) && made.priority.empty()) given.gang = numbers(made, tasks, static_cast<int64_t>(tasks) / 3 + 1);
     if (one_in(4)) {
       given.input_bytes = made.wides.emplace_back(std::vector<int64_t>{10, 0, 1'000});
       given.inputs = {{{0, 2}, {1}}, numbers(made, tasks, 2)};

@@ -45,28 +45,62 @@ class Index {
   }
 
   Placement run() {
-    Turns turns = turns_of(problem_, {});
-    for (const int32_t task : turns.order) take(task);
+    Turns turns = turns_of(problem_, rules_ ? problem_.constraints->gang : std::span<const int32_t>{});
+    for (size_t number = 0; number < turns.count(); ++number) take(turns.turn(number));
     placement_.order = std::move(turns.order);
     if (rules_) rules_->write_devices(placement_);
     return std::move(placement_);
   }
 
  private:
-  void take(int32_t task) {
+  struct Taken {
+    Slot slot;
+    int32_t offer;
+    Key after;
+  };
+
+  // All tasks of a turn are placed, or none.
+  void take(std::span<const int32_t> turn) {
+    taken_.clear();
+    for (const int32_t task : turn) {
+      if (take(task)) continue;
+      while (!taken_.empty()) undo(turn[taken_.size() - 1]);
+      break;
+    }
+    pool_.tidy();
+  }
+
+  // The task that was placed last.
+  void undo(int32_t task) {
+    const Taken& taken = taken_.back();
+    load(task);
+    pool_.undo(taken.slot, taken.offer, taken.after, wanted_.data());
+    rules_->undo(task, taken.offer, wanted_);
+    placement_.put(task, -1, 0);
+    if (problem_.policy == Policy::cost) placement_.price_added[task] = 0;
+    --placement_.placed;
+    taken_.pop_back();
+  }
+
+  void load(int32_t task) {
     for (size_t d = 0; d < problem_.dimensions; ++d) wanted_[d] = problem_.task_amount(task, d);
+  }
+
+  bool take(int32_t task) {
+    load(task);
     Query one;
     Query& query = shapes_.of.empty() ? one : queries_[shapes_.of[task]];
     if (!query.known) ask(query);
-    if (query.failed || (rules_ && !rules_->quota_allows(task, wanted_))) return;
+    if (query.failed || (rules_ && !rules_->quota_allows(task, wanted_))) return false;
     const Pool::Search search{wanted_.data(), query.ranks, query.from, query.to};
     const Slot slot = rules_ ? pool_.best(search, task, *rules_) : pool_.best(search);
     if (slot.group < 0) {
       fail(query);
-      return;
+      return false;
     }
     if (cursors_) query.from = slot.key;  // what lies before it can't take this shape any more
     place(task, query, slot);
+    return true;
   }
 
   void ask(Query& query) {
@@ -109,6 +143,7 @@ class Index {
     ++placement_.placed;
     if (rules_) rules_->place(task, offer, wanted_);
     const Key key = pool_.take(slot, wanted_.data(), query.sum);
+    taken_.push_back({slot, offer, key});
     if (problem_.mode == Mode::packing && cursors_) tell(key, pool_.amounts(offer));
   }
 
@@ -134,6 +169,7 @@ class Index {
   std::vector<int64_t> largest_;  // by dimension: of all offers at the start
   std::vector<int64_t> wanted_;   // amounts of the task at hand
   bool cursors_ = false;
+  std::vector<Taken> taken_;  // of the turn at hand
   std::optional<Rules> rules_;
   Placement placement_;
 };
@@ -141,8 +177,7 @@ class Index {
 }  // namespace
 
 bool index_serves(const Problem& problem) {
-  const bool gangs = problem.constraints && !problem.constraints->gang.empty();
-  return !gangs && !of_products(problem.policy);
+  return !of_products(problem.policy);
 }
 
 Placement match_index(const Problem& problem, bool plain) {

@@ -1,6 +1,6 @@
 // The fast matcher: for each task the least key among the offers that are large enough, from an index of the free
-// offers (bands.hpp) instead of a look at each. Serves best_fit, worst_fit and cost, in both modes, and constraints but
-// for gangs.
+// offers (table.hpp, bands.hpp) instead of a look at each. Serves best_fit, worst_fit and cost, in both modes, under
+// any constraints.
 #pragma once
 
 #include "plugin/match/problem.hpp"

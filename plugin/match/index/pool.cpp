@@ -94,9 +94,33 @@ Key Pool::take(const Slot& slot, const int64_t* wanted, Wide wanted_sum) {
     }
   }
   if (swap_remove_) fill_hole(offer, slot);
-  if (!packing_) table_.tidy();
   if (packing_) put_back(offer, key, left_);
   return key;
+}
+
+// Each offer is a group of its own here.
+void Pool::undo(const Slot& slot, int32_t offer, const Key& after, const int64_t* wanted) {
+  const int32_t group = group_of_[offer];
+  if (packing_) {
+    std::copy(group_amounts(group), group_amounts(group) + dimensions_, left_.begin());
+    const auto mine = [group](int32_t one) { return one == group ? Wide{0} : Wide{-1}; };
+    bands_.erase(bands_.best(ranks_.of(left_.data()), after, after, mine, [](int32_t) { return 0; }));
+    spare_.push_back(group);
+    for (size_t d = 0; d < dimensions_; ++d) left_[d] += wanted[d];
+    put_back(offer, slot.key, left_);
+    return;
+  }
+  table_.revive(slot, ranks_.of(group_amounts(group)));
+  root_[group] = heaps_.push(TieHeaps::kNone, offer);
+  if (!swap_remove_) return;
+  const int32_t hole = tie_[offer];
+  const auto end = static_cast<int32_t>(list_.size());
+  list_.push_back(offer);
+  if (hole != end) {
+    std::swap(list_[hole], list_[end]);
+    tie_[list_[end]] = end;
+  }
+  table_.lower_tie(group, hole);
 }
 
 // The last of the list takes the place of a used offer.

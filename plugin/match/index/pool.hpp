@@ -33,6 +33,13 @@ class Pool {
   int32_t offer(const Slot& slot) const { return root_[slot.group]; }
   // Takes that offer: away in exclusive mode, else it comes back with less, and its new key is answered.
   Key take(const Slot& slot, const int64_t* wanted, Wide wanted_sum);
+  // Undoes the last `take` that stands: of that slot and offer, with the key that was answered. Only under constraints,
+  // and before `tidy`.
+  void undo(const Slot& slot, int32_t offer, const Key& after, const int64_t* wanted);
+  // Closes gaps; to be called between turns.
+  void tidy() {
+    if (!packing_) table_.tidy();
+  }
   // After `take`: what the offer holds now.
   const int64_t* amounts(int32_t offer) const { return group_amounts(group_of_[offer]); }
 

@@ -23,7 +23,7 @@ class Table {
   // Entries ascend by key.
   void push(const Entry& entry, int32_t tie);
   void erase(const Slot& slot);
-  // Puts back what was last erased, before any other was.
+  // Puts back what was erased since the last `tidy`.
   void revive(const Slot& slot, uint64_t ranks);
   // A group's tie has sunk to this.
   void lower_tie(int32_t group, int32_t tie);
