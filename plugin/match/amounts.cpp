@@ -11,13 +11,20 @@ constexpr double kSmall = 1e-7;  // what rounding errors may be
 constexpr const char* kAllowed = "a finite number from 0 to 9.2e14";
 constexpr const char* kAllowedShare = "a free share from 0 to 1";
 
+// std::rint of a value from 0 to 2^63, without the call that it is where the processor's SSE 4.1 can't be counted on.
+double nearest_of(double value) {
+  constexpr double kNoFraction = 0x1p52;  // from here on doubles are whole
+  return value < kNoFraction ? (value + kNoFraction) - kNoFraction : value;
+}
+
 // `value` is not negative, not above kLargest, no NaN.
 int64_t cut(double value) {
-  if (value == std::floor(value)) return static_cast<int64_t>(value) * kUnit;
+  const auto whole = static_cast<int64_t>(value);
+  if (value == static_cast<double>(whole)) return whole * kUnit;
   const double scaled = value * 10000.0;
-  const double nearest = std::rint(scaled);
+  const double nearest = nearest_of(scaled);
   const double tolerance = std::max(0.001, scaled * 0x1p-50);
-  return static_cast<int64_t>(std::fabs(scaled - nearest) <= tolerance ? nearest : std::floor(scaled));
+  return static_cast<int64_t>(std::fabs(scaled - nearest) <= tolerance ? nearest : scaled);
 }
 
 }  // namespace
