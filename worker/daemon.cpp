@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <random>
 
@@ -78,6 +80,14 @@ tl::expected<void, std::string> Daemon::State::open() {
   matchers = std::make_unique<Matchers>(config.match.threads);
   if (auto read = read_offers(); !read) return read;
   build_requests();
+  if (!config.state.path.empty()) {
+    // Named after the socket, which one living daemon has.
+    char name[32];
+    std::snprintf(name, sizeof name, "/ends-%016zx", std::hash<std::string>{}(config.local.socket));
+    auto ends = EndsFile::open(config.state.path + name);
+    if (!ends) return tl::unexpected("state.path: " + ends.error());
+    requests->remember(std::move(*ends), Clock::now());
+  }
   health.bridge_configured = !config.bridge.address.empty();
   metrics.set(Metric::build, {WINDLASS_VERSION}, 1);
   metrics.set(Metric::start_time,

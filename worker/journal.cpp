@@ -4,7 +4,29 @@
 
 namespace windlass::worker {
 
+void Journal::remember(EndsFile file, Time now) {
+  file_.emplace(std::move(file));
+  not_known_ = error_answer(proto::Code::not_found,
+                            "the request came before windlassd began anew, and its end is no longer known: look at "
+                            "the targets, and stage again under a new id what is missing");
+  for (auto& [id, result] : file_->take_earlier()) {
+    earlier_.insert(id);
+    if (result) keep(id, {proto::Type::result, proto::Code::ok, {Frame(std::move(*result))}}, now);
+  }
+}
+
+void Journal::began(const proto::RequestId& id) {
+  if (!file_) return;
+  file_->began(id);
+  begun_.insert(id);
+}
+
 void Journal::put(const proto::RequestId& id, Answer answer, Time now) {
+  if (file_ && begun_.erase(id) > 0 && !answer.frames.empty()) file_->ended(id, answer.frames[0].view());
+  keep(id, std::move(answer), now);
+}
+
+void Journal::keep(const proto::RequestId& id, Answer answer, Time now) {
   const std::size_t bytes = bytes_of(answer.frames);
   if (!answers_.emplace(id, std::move(answer)).second) return;
   bytes_ += bytes;
@@ -14,7 +36,8 @@ void Journal::put(const proto::RequestId& id, Answer answer, Time now) {
 
 const Answer* Journal::find(const proto::RequestId& id) const {
   const auto found = answers_.find(id);
-  return found == answers_.end() ? nullptr : &found->second;
+  if (found != answers_.end()) return &found->second;
+  return earlier_.contains(id) ? &not_known_ : nullptr;
 }
 
 void Journal::forget_oldest() {

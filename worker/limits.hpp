@@ -19,6 +19,8 @@ inline constexpr std::size_t kStagesMax = 10'000;     // STAGE requests that run
 inline constexpr std::size_t kAnswersMax = 10'000;    // kept for those who ask again
 inline constexpr std::size_t kAnswersBytesMax = std::size_t{64} << 20U;
 inline constexpr std::chrono::seconds kAnswerKeep{60};
+inline constexpr std::size_t kEndBytesMax = std::size_t{4} << 20U;  // of one RESULT that outlives a restart
+inline constexpr std::size_t kEndsFileBytesMax = std::size_t{16} << 20U;
 inline constexpr std::size_t kTombstonesMax = 10'000;  // ids cancelled before their request came
 inline constexpr std::size_t kUnsentMax = 1000;        // answers that wait for a peer whose queue is full
 inline constexpr std::size_t kUnsentBytesMax = std::size_t{256} << 20U;

@@ -48,6 +48,9 @@ class Requests {
   };
   Requests(Identity identity, Parts parts);
 
+  // The ends of STAGE requests outlive this process in `file`.
+  void remember(EndsFile file, Time now) { journal_.remember(std::move(file), now); }
+
   // One whole message. From the bridge only requests are to be handed in here.
   void message(const Peer& peer, Frames frames, Time now);
   // Takes what engines have ended, tells of progress, forgets what is old. To be called at next_due() or before, and

@@ -76,6 +76,7 @@ void Requests::begin_stage(const Peer& peer, const proto::Header& header, const 
     if (accepted.error().code == Code::resource_exhausted) parts_.watcher.refused("queue_full");
     return reply(peer, header, error_answer(accepted.error()), now);
   }
+  journal_.began(header.id);
   Running running;
   running.type = Type::stage;
   running.askers.push_back({peer, std::nullopt});

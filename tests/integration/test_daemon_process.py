@@ -198,6 +198,33 @@ def test_the_same_id_gets_the_same_answer(raw: Raw):
     assert raw.ask(Type.MATCH, {**body, "tasks": 0}, b"1" * 16).body["placed"] == 0
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_an_id_from_before_a_restart_is_never_run_again(node: windlass.LocalNode, tmp_path: Path, ended: bool):
+    size = 10 if ended else 256 << 20  # so that it runs when the daemon is killed
+    with (tmp_path / "s").open("wb") as file:
+        file.write(b"x" * (1 << 20))
+        file.truncate(size)
+    body = {"transfers": [{"source": bytes(tmp_path / "s"), "target": bytes(tmp_path / "t"), "checksum": "sha256"}]}
+    with Raw(node.address) as raw:
+        raw.hello()
+        answer = raw.ask(Type.STAGE, body)
+        while ended and answer.header.type == Type.PROGRESS:
+            answer = raw.answer()
+    node.kill()
+    (tmp_path / "t").unlink(missing_ok=True)
+    node.start()
+    with Raw(node.address) as raw:
+        raw.hello()
+        for kind in (Type.PROGRESS, Type.STAGE):
+            again = raw.ask(kind, body)
+            if ended:
+                assert (again.header.type, again.body) == (Type.RESULT, answer.body)
+            else:
+                assert (again.header.type, again.body["code"]) == (Type.ERROR, 5)
+        assert raw.ask(Type.LOAD, {}, b"l" * 16).body["load"]["queue"]["stage"] == 0
+    assert not (tmp_path / "t").exists()
+
+
 def test_a_message_that_announces_four_billion_costs_nothing(node: windlass.LocalNode, raw: Raw):
     def resident() -> int:
         return int(Path(f"/proc/{node.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

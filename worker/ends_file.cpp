@@ -1,0 +1,128 @@
+#include "worker/ends_file.hpp"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <unordered_map>
+
+#include "worker/base/log.hpp"
+#include "worker/limits.hpp"
+
+namespace windlass::worker {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x31444E45;  // "END1"
+
+struct Head {
+  std::uint32_t magic = kMagic;
+  std::uint32_t size = 0;  // of the result that follows; 0: it was accepted
+  proto::RequestId id;
+  std::uint32_t check = 0;
+};
+static_assert(sizeof(Head) == 28);
+
+std::uint32_t check_of(const proto::RequestId& id, std::string_view result) {
+  std::uint32_t hash = 2166136261U;
+  const auto add = [&](std::string_view bytes) {
+    for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 16777619U;
+  };
+  add({id.bytes.data(), id.bytes.size()});
+  add(result);
+  return hash;
+}
+
+using Order = std::unordered_map<proto::RequestId, std::size_t, proto::RequestIdHash>;
+
+// Reads records up to the first that is torn; answers where that begins.
+std::size_t read_records(const std::string& path, std::vector<EndsFile::Earlier>& found, Order& order) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  std::size_t at = 0;
+  while (bytes.size() - at >= sizeof(Head)) {
+    Head head;
+    std::memcpy(&head, bytes.data() + at, sizeof head);
+    if (head.magic != kMagic || head.size > bytes.size() - at - sizeof head) break;
+    const std::string_view result(bytes.data() + at + sizeof head, head.size);
+    if (head.check != check_of(head.id, result)) break;
+    const auto [entry, is_new] = order.emplace(head.id, found.size());
+    if (is_new) found.push_back({head.id, std::nullopt});
+    if (!result.empty()) found[entry->second].result = result;
+    at += sizeof head + head.size;
+  }
+  return at;
+}
+
+}  // namespace
+
+tl::expected<EndsFile, std::string> EndsFile::open(std::string path) {
+  EndsFile file(std::move(path));
+  Order order;
+  read_records(file.path_ + ".old", file.earlier_, order);
+  const std::size_t whole = read_records(file.path_, file.earlier_, order);
+  if (auto begun = file.begin_file(); !begun) return tl::unexpected(begun.error());
+  if (::ftruncate(file.fd_, static_cast<off_t>(whole)) != 0) {
+    return tl::unexpected(file.path_ + " cannot be cut: " + std::strerror(errno));
+  }
+  file.bytes_ = whole;
+  file.records_ = order.size();
+  return file;
+}
+
+tl::expected<void, std::string> EndsFile::begin_file() {
+  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd_ < 0) return tl::unexpected(path_ + " cannot be opened: " + std::strerror(errno));
+  bytes_ = 0;
+  records_ = 0;
+  return {};
+}
+
+EndsFile::EndsFile(EndsFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      fd_(std::exchange(other.fd_, -1)),
+      bytes_(other.bytes_),
+      records_(other.records_),
+      told_(other.told_),
+      earlier_(std::move(other.earlier_)) {}
+
+EndsFile::~EndsFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void EndsFile::ended(const proto::RequestId& id, std::string_view result) {
+  if (!result.empty() && result.size() <= kEndBytesMax) append(id, result);
+}
+
+void EndsFile::append(const proto::RequestId& id, std::string_view result) {
+  if (records_ >= kAnswersMax || bytes_ >= kEndsFileBytesMax) {
+    ::close(fd_);
+    std::rename(path_.c_str(), (path_ + ".old").c_str());
+    if (!begin_file() && !std::exchange(told_, true)) log_warn("the ends of staging are no longer kept");
+  }
+  if (fd_ < 0) return;
+  Head head;
+  head.size = static_cast<std::uint32_t>(result.size());
+  head.id = id;
+  head.check = check_of(id, result);
+  const iovec parts[2] = {{&head, sizeof head}, {const_cast<char*>(result.data()), result.size()}};
+  const std::size_t wanted = sizeof head + result.size();
+  const ssize_t written = ::writev(fd_, parts, 2);
+  if (written == static_cast<ssize_t>(wanted)) {
+    bytes_ += wanted;
+    records_ += 1;
+    return;
+  }
+  if (!std::exchange(told_, true)) {
+    log_warn("the end of a staging call could not be kept", {{"file", path_}, {"why", std::strerror(errno)}});
+  }
+  if (written > 0 && ::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) {  // else what follows could not be read
+    ::close(std::exchange(fd_, -1));
+  }
+}
+
+}  // namespace windlass::worker

@@ -1,0 +1,103 @@
+#include "worker/ends_file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "worker/journal.hpp"
+#include "worker/limits.hpp"
+#include "worker/testing.hpp"
+
+namespace windlass::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace testing;
+
+class EndsFileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = ::testing::TempDir() + "endsXXXXXX";
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder = name;
+    path = folder + "/ends";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+
+  EndsFile opened() {
+    auto file = EndsFile::open(path);
+    if (!file) throw std::runtime_error(file.error());
+    return std::move(*file);
+  }
+  static Answer result(const std::string& body) { return {proto::Type::result, proto::Code::ok, {Frame(body)}}; }
+
+  std::string folder;
+  std::string path;
+};
+
+TEST_F(EndsFileTest, TellsTheNextProcessWhatBeganAndHowItEnded) {
+  {
+    EndsFile file = opened();
+    EXPECT_TRUE(file.take_earlier().empty());
+    file.began(id_of('a'));
+    file.began(id_of('b'));
+    file.ended(id_of('a'), "end of a");
+  }
+  const auto earlier = opened().take_earlier();
+  ASSERT_EQ(earlier.size(), 2U);
+  EXPECT_EQ(earlier[0].id, id_of('a'));
+  EXPECT_EQ(earlier[0].result, "end of a");
+  EXPECT_EQ(earlier[1].id, id_of('b'));
+  EXPECT_FALSE(earlier[1].result);
+}
+
+TEST_F(EndsFileTest, ATornRecordIsCutOffAndWhatFollowsIsRead) {
+  opened().began(id_of('a'));
+  std::ofstream(path, std::ios::app) << "END1 torn";
+  opened().began(id_of('b'));
+  EXPECT_EQ(opened().take_earlier().size(), 2U);
+}
+
+TEST_F(EndsFileTest, IsBoundedAndKeepsTheLatest) {
+  {
+    EndsFile file = opened();
+    for (std::size_t i = 0; i < 3 * kAnswersMax + 10; ++i) {
+      proto::RequestId id;
+      std::memcpy(id.bytes.data(), &i, sizeof i);
+      file.began(id);
+    }
+    file.ended(id_of('z'), std::string(kEndBytesMax + 1, 'x'));
+  }
+  EXPECT_LE(std::filesystem::file_size(path) + std::filesystem::file_size(path + ".old"), 2 * kAnswersMax * 28);
+  const auto earlier = opened().take_earlier();
+  EXPECT_EQ(earlier.size(), kAnswersMax + 10);
+  std::size_t last = 0;
+  std::memcpy(&last, earlier.back().id.bytes.data(), sizeof last);
+  EXPECT_EQ(last, 3 * kAnswersMax + 9);
+}
+
+TEST_F(EndsFileTest, AJournalAnswersForTheProcessBeforeIt) {
+  Time now = Time{} + 1h;
+  {
+    Journal before;
+    before.remember(opened(), now);
+    before.began(id_of('a'));
+    before.began(id_of('b'));
+    before.put(id_of('a'), result("end of a"), now);
+    before.put(id_of('m'), result("of a match"), now);
+  }
+  Journal after;
+  after.remember(opened(), now);
+  ASSERT_NE(after.find(id_of('a')), nullptr);
+  EXPECT_EQ(after.find(id_of('a'))->frames.at(0).view(), "end of a");
+  ASSERT_NE(after.find(id_of('b')), nullptr);
+  EXPECT_EQ(after.find(id_of('b'))->code, proto::Code::not_found) << "it is not begun again";
+  EXPECT_EQ(after.find(id_of('m')), nullptr) << "a match may be computed again";
+  after.sweep(now + kAnswerKeep + 1s);
+  ASSERT_NE(after.find(id_of('a')), nullptr);
+  EXPECT_EQ(after.find(id_of('a'))->code, proto::Code::not_found);
+}
+
+}  // namespace
+}  // namespace windlass::worker
