@@ -121,7 +121,7 @@ class Copy {
     slot.direct = direct_from_;
     const std::uint64_t end = direct_from_ ? aligned_up(slot.want) : slot.want;
     push({IoOp::Kind::read, task_.from, buffers_.at(chunk % buffers_.count()) + slot.have,
-          static_cast<std::uint32_t>(end - slot.have), task_.first + slot.at + slot.have, tag_of(chunk)});
+          static_cast<std::uint32_t>(end - slot.have), task_.first + slot.at + slot.have, tag_of(chunk), direct_from_});
   }
 
   void push_write(std::uint64_t chunk) {
@@ -129,7 +129,7 @@ class Copy {
     slot.direct = direct_to_;
     const std::uint64_t end = direct_to_ ? aligned_up(slot.want) : slot.want;
     push({IoOp::Kind::write, task_.to, buffers_.at(chunk % buffers_.count()) + slot.have,
-          static_cast<std::uint32_t>(end - slot.have), slot.at + slot.have, tag_of(chunk)});
+          static_cast<std::uint32_t>(end - slot.have), slot.at + slot.have, tag_of(chunk), direct_to_});
   }
 
   [[nodiscard]] std::uint32_t tag_of(std::uint64_t chunk) const {

@@ -55,8 +55,10 @@ class Filler {
 
   // true where the whole file could be cloned; then it is read once more only for a checksum.
   Result<bool> clone() {
-    if (wish_.range || range_.length == 0) return false;
-    if (tools_.fs.clone(to_, source_.file.get()) != 0) return false;
+    if (wish_.range || range_.length == 0 || !wish_.clone) return false;
+    const int result = tools_.fs.clone(to_, source_.file.get());
+    filled_.clone_refused = result == -EOPNOTSUPP || result == -EXDEV || result == -ENOTTY;
+    if (result != 0) return false;
     if (auto admitted = pace_.admit(range_.length); !admitted) return fail(admitted.error());
     filled_.cloned = true;
     if (hasher_ == nullptr) {

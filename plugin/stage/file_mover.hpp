@@ -26,6 +26,7 @@ struct FileWish {
   bool sync = true;
   std::string_view from_path;  // for messages
   std::string_view to_path;
+  bool clone = true;  // try to share the blocks
 };
 
 struct Source {
@@ -37,6 +38,7 @@ struct Filled {
   std::uint64_t bytes = 0;
   std::string checksum;  // "name:hex", or empty
   bool cloned = false;
+  bool clone_refused = false;  // these two file systems never share
   std::uint64_t resumed = 0;
   std::uint32_t rereads = 0;  // how often it was begun anew, because the source changed
 };

@@ -21,6 +21,7 @@ struct IoOp {
   std::uint32_t bytes = 0;
   std::uint64_t offset = 0;
   std::uint32_t tag = 0;
+  bool direct = false;  // past the page cache: it takes its time, so it is worth while to let others run meanwhile
 };
 
 struct IoDone {
@@ -40,7 +41,10 @@ class IoQueue {
   [[nodiscard]] virtual bool broken() const { return false; }
 };
 
-// Plain pread and pwrite on the calling thread.
+// pread or pwrite, on the calling thread.
+std::int64_t do_plain(const IoOp& op);
+
+// All by do_plain().
 std::unique_ptr<IoQueue> make_plain_queue();
 
 }  // namespace windlass::stage

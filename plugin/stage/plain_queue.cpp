@@ -7,18 +7,23 @@
 #include "plugin/stage/io_queue.hpp"
 
 namespace windlass::stage {
+
+std::int64_t do_plain(const IoOp& op) {
+  ssize_t result = 0;
+  do {
+    result = op.kind == IoOp::Kind::read ? ::pread(op.fd, op.data, op.bytes, static_cast<off_t>(op.offset))
+                                         : ::pwrite(op.fd, op.data, op.bytes, static_cast<off_t>(op.offset));
+  } while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : result;
+}
+
 namespace {
 
 class PlainQueue final : public IoQueue {
  public:
   void push(const IoOp& op) override {
     assert(count_ < kIoInFlightMax);
-    ssize_t result = 0;
-    do {
-      result = op.kind == IoOp::Kind::read ? ::pread(op.fd, op.data, op.bytes, static_cast<off_t>(op.offset))
-                                           : ::pwrite(op.fd, op.data, op.bytes, static_cast<off_t>(op.offset));
-    } while (result < 0 && errno == EINTR);
-    done_[(first_ + count_++) % kIoInFlightMax] = {op.tag, result < 0 ? -errno : result};
+    done_[(first_ + count_++) % kIoInFlightMax] = {op.tag, do_plain(op)};
   }
 
   IoDone wait() override {

@@ -22,6 +22,7 @@ struct TreeFolder {
   FileInfo info;  // of the source
   FileKey to_key;
   bool fresh = false;                   // made by this transfer: nothing is in its way there
+  bool clones = true;                   // sharing of blocks was not refused here
   bool kept = false;                    // the top where it was there before: its mode and time are its owner's
   std::atomic<std::size_t> pending{1};  // its own turn, the folders and the unpublished files in it
 

@@ -43,11 +43,16 @@ class UringQueue final : public IoQueue {
     return all;
   }
 
+  // Through the page cache the ring would hand writes to a thread of the kernel, at several times the cost.
   void push(const IoOp& op) override {
-    assert(unsent_ + sent_ + failed_ < kIoInFlightMax);
+    assert(unsent_ + sent_ + ready_count_ < kIoInFlightMax);
+    if (!op.direct) {
+      ready_[ready_count_++] = {op.tag, do_plain(op)};
+      return;
+    }
     struct io_uring_sqe* entry = broken_ ? nullptr : io_uring_get_sqe(&ring_);
     if (entry == nullptr) {
-      failures_[failed_++] = {op.tag, -EIO};
+      ready_[ready_count_++] = {op.tag, -EIO};
       return;
     }
     if (op.kind == IoOp::Kind::read)
@@ -60,7 +65,7 @@ class UringQueue final : public IoQueue {
 
   IoDone wait() override {
     for (;;) {
-      if (failed_ > 0) return failures_[--failed_];
+      if (ready_count_ > 0) return ready_[--ready_count_];
       struct io_uring_cqe* entry = nullptr;
       if (unsent_ == 0 && io_uring_peek_cqe(&ring_, &entry) == 0) return take(entry);
       assert(unsent_ + sent_ > 0);
@@ -89,7 +94,7 @@ class UringQueue final : public IoQueue {
     if (result == -EINTR || result == -EAGAIN || result == -EBUSY) return;
     // The ring is lost. What it had not taken fails here; what it had is still waited for.
     broken_ = true;
-    for (unsigned i = 0; i < unsent_; ++i) failures_[failed_++] = {unsent_tags_[i], result};
+    for (unsigned i = 0; i < unsent_; ++i) ready_[ready_count_++] = {unsent_tags_[i], result};
     unsent_ = 0;
   }
 
@@ -105,9 +110,9 @@ class UringQueue final : public IoQueue {
   bool broken_ = false;
   unsigned unsent_ = 0;
   unsigned sent_ = 0;
-  unsigned failed_ = 0;
+  unsigned ready_count_ = 0;
   std::array<std::uint32_t, kIoInFlightMax> unsent_tags_{};
-  std::array<IoDone, kIoInFlightMax> failures_{};
+  std::array<IoDone, kIoInFlightMax> ready_{};
 };
 
 }  // namespace
@@ -125,7 +130,7 @@ Status probe_uring() {
   const Fd file(::memfd_create("windlass-probe", MFD_CLOEXEC));
   if (!file || ::pwrite(file.get(), "w", 1, 0) != 1) return fail_errno(errno, "make a file to probe", "io_uring");
   char byte = 0;
-  queue.push({IoOp::Kind::read, file.get(), &byte, 1, 0, 7});
+  queue.push({IoOp::Kind::read, file.get(), &byte, 1, 0, 7, true});
   const IoDone done = queue.wait();
   if (done.result != 1 || done.tag != 7 || byte != 'w')
     return fail_errno(done.result < 0 ? static_cast<int>(-done.result) : EIO, "read by", "io_uring");
