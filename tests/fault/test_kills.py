@@ -14,7 +14,7 @@ from windlass import Transfer
 
 from .conftest import leftovers, noise, seeds
 
-LARGE = 160 << 20
+LARGE = 130 << 20
 READ_AGAIN_MAX = 64 << 20
 RESTART_S = 2.0
 
@@ -124,7 +124,7 @@ def test_killed_at_a_thousand_random_points(world: World) -> None:
     _kills(world, [1000 + seed for seed in seeds(60, 1000)])
 
 
-@pytest.mark.parametrize("share", [0.45, 0.6, 0.8])
+@pytest.mark.parametrize("share", [0.6, 0.8])
 def test_a_large_file_is_resumed(world: World, share: float) -> None:
     target = world.targets / f"large-{share}"
     transfer = Transfer(world.sources / "large", target, checksum="xxh3")
