@@ -33,9 +33,11 @@ Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, c
       bands_({.rows = ranks.rows(), .cells = kLanes, .fill = kFill, .priced = problem.policy == Policy::cost}, kernel) {
   if (swap_remove_) list_ = tie_;
   const SortedOffers sorted = sort_offers(problem, scoring, !alone_);
+  const size_t offers = sorted.offers.size();
   std::vector<Entry> entries;
-  entries.reserve(sorted.offers.size());
-  amounts_.reserve(sorted.offers.size() * dimensions_);
+  entries.reserve(offers);
+  root_.reserve(offers);
+  amounts_.reserve(offers * dimensions_);
   for (const int32_t offer : sorted.offers) {
     const bool fresh = alone_ || entries.empty() || !(entries.back().key == sorted.key[offer]) ||
                        !same_amounts(problem, root_.back(), offer);
@@ -51,6 +53,7 @@ Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, c
   if (packing_) {
     bands_.build(entries);
   } else {
+    table_.reserve(entries.size());
     for (const Entry& entry : entries) table_.push(entry, tie_[root_[entry.group]]);
   }
 }

@@ -4,6 +4,18 @@
 
 namespace windlass::match {
 
+void Table::reserve(size_t entries) {
+  const size_t cells_needed = (entries + kLanes - 1) / kLanes;
+  key_.reserve(entries);
+  group_.reserve(entries);
+  cell_.reserve(entries);
+  ranks_.reserve(cells_needed * rows_);
+  tops_.reserve((cells_needed + kLanes - 1) / kLanes * rows_);
+  live_.reserve(cells_needed);
+  low_.reserve(cells_needed);
+  tie_.reserve(cells_needed);
+}
+
 void Table::push(const Entry& entry, int32_t tie) {
   const size_t lane = entries_++ % kLanes;
   if (lane == 0) {
@@ -59,8 +71,7 @@ size_t Table::first_cell(const Key& from) const {
 void Table::tidy() {
   if (dead_ < kLanes || dead_ * 3 < entries_) return;
   Table packed(rows_, kernel_);
-  packed.key_.reserve(entries_ - dead_);
-  packed.group_.reserve(entries_ - dead_);
+  packed.reserve(entries_ - dead_);
   packed.cell_.resize(cell_.size());
   for (size_t cell = 0; cell < cells(); ++cell) {
     for (uint64_t mask = live_[cell]; mask != 0; mask &= mask - 1) {

@@ -20,6 +20,8 @@ class Table {
  public:
   Table(size_t rows, const Kernel& kernel) : rows_(rows), kernel_(kernel) {}
 
+  // Room for so many entries and groups.
+  void reserve(size_t entries);
   // Entries ascend by key.
   void push(const Entry& entry, int32_t tie);
   void erase(const Slot& slot);
