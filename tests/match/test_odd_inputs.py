@@ -81,3 +81,11 @@ def test_half_a_character_in_a_label_is_refused(matcher, labels):
     assert (caught.value.side, caught.value.row, caught.value.name) == ("tasks", 0, "t")
     assert caught.value.field.startswith("labels.")
     assert not matcher([{"name": "t", "labels": {"é": "ü"}}], [{"name": "o", "labels": {"é": "ü"}}]).unmatched
+
+
+def test_an_arrow_map_with_a_key_twice_is_refused_where_it_stands():
+    pairs = [[("zone", "a")], [("zone", "a"), ("zone", "b")], None]
+    table = pa.table({"name": ["a", "b", "c"], "labels": pa.array(pairs, pa.map_(pa.string(), pa.string()))})
+    error = refusal(table)
+    assert (error.row, error.name, error.field) == (1, "b", "labels")
+    assert windlass.match(table.slice(0, 1), [{"name": "o", "labels": {"zone": "a"}}]).assignments == {"a": "o"}

@@ -203,3 +203,12 @@ def _pythonic(array: Any) -> list[Any]:
         return list(array.to_pylist(maps_as_pydicts="strict"))
     except TypeError:  # pyarrow before 13
         return list(array.to_pylist())
+    except KeyError:  # a map that has a key twice stays a list of pairs, which is refused where it stands
+        return [_pythonic_value(value) for value in array]
+
+
+def _pythonic_value(value: Any) -> Any:
+    try:
+        return value.as_py(maps_as_pydicts="strict")
+    except KeyError:
+        return value.as_py()
