@@ -55,7 +55,11 @@ class LocalNode:
         self._finalizer = weakref.finalize(self, self._keeper.close)
         self._command = [program, "--config", str(self.config_path)]
         try:
-            self.config_path.write_text(yaml.safe_dump(settings_of(config or {}, self.folder), sort_keys=False))
+            settings = settings_of(config or {}, self.folder)
+            self._fallback = settings.get("stage", {}).get("fallback")
+            if settings.get("security", {}).get("local_uids"):
+                self.folder.chmod(0o711)  # else those users could not reach the socket
+            self.config_path.write_text(yaml.safe_dump(settings, sort_keys=False))
             self.start()
         except BaseException:
             self.close()
@@ -91,7 +95,9 @@ class LocalNode:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def client(self, **options: Any) -> Client:
-        """A `Client` of this node; what it leaves open is closed with the node."""
+        """A `Client` of this node, with its `stage.fallback`; what it leaves open is closed with the node."""
+        if self._fallback == "legacy":
+            options.setdefault("stage_fallback", self._fallback)
         client = Client(self.address, **options)
         self._clients.add(client)
         return client

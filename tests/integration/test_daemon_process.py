@@ -54,6 +54,12 @@ def test_the_socket_and_its_folder_are_the_owners_alone(node: windlass.LocalNode
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_other_users_reach_the_socket_where_they_are_listed(nodes: Make):
+    path = Path(nodes({"security.local_uids": [65534]}).address.removeprefix("ipc://"))
+    assert path.stat().st_mode & 0o777 == 0o666
+    assert path.parent.stat().st_mode & 0o777 == 0o711
+
+
 def test_a_root_may_cover_the_temporary_folder(nodes: Make, tmp_path: Path):
     node = nodes({"stage.roots": ["/tmp", tmp_path]})
     assert not str(node.folder).startswith("/tmp/")

@@ -211,6 +211,21 @@ def test_a_missing_daemon_falls_back_where_asked(node: windlass.LocalNode, tmp_p
     assert (tmp_path / "target").read_bytes() == source.read_bytes()
 
 
+def test_the_fallback_may_stand_in_the_configuration(nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    node = nodes({"stage.roots": [str(tmp_path)], "stage.fallback": "legacy"})
+    transfers = [windlass.Transfer(payload(tmp_path), tmp_path / "target")]
+    with node.client() as client:
+        assert client.stage(transfers).transfers[0].engine != "legacy", "there is a daemon"
+    node.kill()
+    with node.client() as client:
+        assert client.stage(transfers).transfers[0].engine == "legacy"
+    with windlass.Client(node.address) as client, pytest.raises(windlass.Unavailable):
+        client.stage(transfers)
+    monkeypatch.setenv("WINDLASS_STAGE__FALLBACK", "legacy")
+    with windlass.Client(node.address) as client:
+        assert client.stage(transfers).transfers[0].engine == "legacy"
+
+
 def test_a_drained_daemon_finishes_what_is_short(slow: windlass.LocalNode, tmp_path: Path):
     source = payload(tmp_path, size=4 * MIB)
     with slow.client() as client:

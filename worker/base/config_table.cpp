@@ -80,9 +80,8 @@ constexpr Setting kSettings[] = {
              "yet and is refused.",
      .least = 1, .most = 1e6},
     {WINDLASS_SETTING(stage.fallback), .type = Type::choice,
-     .help = "`legacy` tells clients that read this file to copy in their own process where no daemon had accepted the "
-             "call. "
-             "The daemon itself does nothing with it.",
+     .help = "`legacy` lets clients copy in their own process where no daemon had accepted the call. Clients take it "
+             "from WINDLASS_STAGE__FALLBACK; the daemon itself does nothing with it.",
      .choices = "none|legacy"},
     {WINDLASS_SETTING(stage.s3.endpoint), .type = Type::text,
      .help = "URL of the object store. Read and checked; S3 sources are not served yet and are refused."},
