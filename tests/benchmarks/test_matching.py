@@ -15,7 +15,6 @@ import pytest
 import windlass
 
 from benchmarks import columns, gil, match_scale, match_session, packing_quality
-from benchmarks.harness import CannotRun
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,12 +58,13 @@ def test_a_case_of_scale_names_sizes_mode_and_kind() -> None:
         match_scale.parse_case("20Kx20K:round")
 
 
-def test_a_large_case_without_a_digest_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(match_scale, "STORE", tmp_path / "none.json")
-    with pytest.raises(CannotRun, match="stores it"):
-        match_scale.expected("100Kx100K:shapes")
-    (tmp_path / "none.json").write_text('{"100Kx100K:shapes": "abc"}')
-    assert match_scale.expected("100Kx100K:shapes") == "abc"
+def test_a_large_case_is_computed_once_and_then_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(match_scale, "STORE", tmp_path / "digests.json")
+    monkeypatch.setattr(match_scale, "compute", lambda case, engine: asked.append(case) or "abc")
+    assert [match_scale.expected("100Kx100K:shapes") for _ in range(2)] == ["abc", "abc"]
+    assert asked == ["100Kx100K:shapes"]
+    assert json.loads((tmp_path / "digests.json").read_text()) == {"100Kx100K:shapes": "abc"}
 
 
 def test_scale_measures_time_and_memory_of_each_engine(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._numbers import is_number
-from ._side import FIELDS, Column, Side, check_keys, check_names, fault, misspelt
+from ._side import FIELDS, Column, Side, check_keys, check_names, fault, has_none, misspelt
 
 _NO_ROW = (str, bytes, bytearray, int, float, complex, list, set, frozenset, np.ndarray, np.generic, type(None))
 _METHODS = (types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType, classmethod, staticmethod)
@@ -64,7 +64,7 @@ def _like_mappings(
     table = FIELDS[side.side]
     columns = {key: Column(fetch(key), none_ok=True) for key in keys if key in table and key != "name"}
     given = columns.get("resources")
-    if given is not None and None in map(_none, given.values):
+    if given is not None and has_none(given.values):
         if any(value is not None for value in given.values):
             return False
         del columns["resources"]
@@ -73,10 +73,6 @@ def _like_mappings(
         others = [key for key in others if key in dimensions]
     finish(side, columns, {key: Column(fetch(key), none_ok=True) for key in others}, dimensions)
     return True
-
-
-def _none(value: Any) -> int | None:
-    return None if value is None else 0
 
 
 def _like_objects(side: Side, rows: list[Any], dimensions: list[str] | None, kinds: set[type]) -> bool:
@@ -95,7 +91,7 @@ def _like_objects(side: Side, rows: list[Any], dimensions: list[str] | None, kin
         key: Column(fetch(key), none_ok=True) for key in sorted(present) if key in FIELDS[side.side] and key != "name"
     }
     given = columns.get("resources")
-    if given is not None and None in map(_none, given.values):
+    if given is not None and has_none(given.values):
         if any(value is not None for value in given.values):
             return False
         del columns["resources"]

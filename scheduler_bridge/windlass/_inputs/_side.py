@@ -72,7 +72,7 @@ class Side:
         if column is None:
             return None
         values = _values(column)
-        if column.absent is None and not column.none_ok and None in map(_none_or_zero, values):
+        if column.absent is None and not column.none_ok and has_none(values):
             row = next(i for i, value in enumerate(values) if value is None)
             raise self.fault(row, field_name, None, "a value for each row of a column")
         return None if all(value is None for value in values) else values
@@ -98,8 +98,9 @@ def _values(column: Column) -> list[Any]:
     return [None if gone else value for value, gone in zip(values, column.absent, strict=True)]
 
 
-def _none_or_zero(value: Any) -> int | None:
-    return None if value is None else 0
+def has_none(values: Iterable[Any]) -> bool:
+    """Whether some value is None; by types, for a value's own `==` may answer anything."""
+    return type(None) in set(map(type, values))
 
 
 def fault(
