@@ -96,7 +96,7 @@ typedef struct windlass_match_request {
   uint32_t policy;    /* windlass_policy */
   uint32_t ties;      /* windlass_ties */
   uint32_t normalize; /* 0 or 1; note that all-zero is not Python's default */
-  uint32_t threads;   /* 0: one */
+  uint32_t threads;   /* at most; 0: one. Results are the same for any; matching uses one as yet */
   uint32_t dimensions;
   uint32_t has_max_score;
   double max_score;
