@@ -1,6 +1,7 @@
 """The oracle, legacy and the library answer alike, on random calls of many kinds. A failure names its seed."""
 
 import os
+import random
 
 import pytest
 import windlass
@@ -37,6 +38,28 @@ def test_amounts_and_options(kind):
 @pytest.mark.parametrize("kind", cases.KINDS)
 def test_constraints(kind, constraint):
     campaign(kind, constraint, range(BASE, BASE + CONSTRAINED))
+
+
+@pytest.mark.parametrize("seed", range(BASE, BASE + 3))
+def test_fragmentation_with_more_demands_than_count(seed):
+    r = random.Random(seed)
+    shares = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.8, 1, 2, 3)
+    tasks = [
+        {
+            "name": f"t{number}",
+            "resources": {"cpu": r.randint(0, 12)},
+            "devices": {"gpu": r.choice(shares), "fpga": r.choice((0, 0, 0.5, 1))},
+        }
+        for number in range(110)
+    ]
+    offers = [
+        {"name": f"o{number}", "resources": {"cpu": r.randint(8, 96)}, "devices": {"gpu": [1] * 4, "fpga": [1, 0.5]}}
+        for number in range(10)
+    ]
+    assert len({str((task["resources"], task["devices"])) for task in tasks}) > 64
+    options = {"mode": "packing", "policy": "fragmentation", "weights": {"gpu": 2.5}}
+    placed = support.compare(tasks, offers, options, support.paths())
+    assert 10 < placed < len(tasks)
 
 
 @pytest.mark.parametrize("constraint", (None, *cases.CONSTRAINTS))

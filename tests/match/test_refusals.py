@@ -130,6 +130,7 @@ OPTIONS = [
     ({"ties": "swap_remove", "mode": "packing"}, "ties"),
     ({"normalize": 1}, "normalize"),
     ({"policy": "dot_product", "normalize": False}, "normalize"),
+    ({"policy": "fragmentation", "normalize": False}, "normalize"),
     ({"weights": {"cpu": -1}}, "weights.cpu"),
     ({"weights": {"cpu": 2.0**-17}}, "weights.cpu"),
     ({"weights": {"cpu": 16385}}, "weights.cpu"),

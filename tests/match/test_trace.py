@@ -58,6 +58,20 @@ def test_every_way_places_the_trace_alike(name, policy):
     assert all(each == answers[0] for each in answers)
 
 
+def test_fragmentation_beyond_what_the_sampled_machines_hold():
+    given, machines = tasks("openb_pod_list_default.csv", conditions=True)[::5], offers()[::7]
+    answers = []
+    for name, matcher in support.paths().items():
+        if name == "general":
+            continue  # the same as legacy here
+        result = matcher(given, machines, mode="packing", policy="fragmentation")
+        scores = [result.score(task["name"]) for task in given]
+        answers.append((result.assignments, scores, [result.devices(t["name"]) for t in given]))
+    demands = {str((task["resources"], task["devices"])) for task in given if task["devices"]["gpu"]}
+    assert len(demands) > 64 and 0 < len(answers[0][0]) < len(given)
+    assert all(each == answers[0] for each in answers)
+
+
 def test_the_trace_exclusive_and_explained():
     given = tasks("openb_pod_list_default.csv", conditions=False)
     result = windlass.legacy.match(given, offers())
