@@ -10,8 +10,8 @@
 namespace windlass::match {
 namespace {
 
-constexpr size_t kShapes = 64;                        // part of the definition
-constexpr size_t kAnswersKept = size_t{1} << 22;      // 64 MiB
+constexpr size_t kShapes = 64;                    // part of the definition
+constexpr size_t kAnswersKept = size_t{1} << 22;  // 64 MiB
 
 Wide floor_divided(Wide a, Wide b) {
   const Wide quotient = a / b;
@@ -116,8 +116,8 @@ Wide Fragmentation::computed(int32_t offer, std::span<const int64_t> has, std::s
   return sum;
 }
 
-Wide Fragmentation::increase(int32_t task, int32_t offer, std::span<const int64_t> has,
-                             std::span<const int64_t> wanted, Devices& devices) {
+Wide Fragmentation::increase(int32_t task, int32_t offer, std::span<const int64_t> has, std::span<const int64_t> wanted,
+                             Devices& devices) {
   if (shape_count_.empty()) return 0;
   const auto demand = static_cast<size_t>(demand_of_[task]);
   if (demand >= remembered_) return computed(offer, has, wanted, devices);

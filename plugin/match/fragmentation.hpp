@@ -39,17 +39,17 @@ class Fragmentation {
   const Problem& problem_;
   const Scoring& scoring_;
   const size_t kinds_;
-  std::vector<int32_t> demand_of_;       // by task: its number among distinct demands, those of shapes included
-  std::vector<int32_t> example_;         // by demand: the first task
-  std::vector<int64_t> count_;           // by demand: tasks
-  std::vector<int64_t> shape_amounts_;   // [shapes][dimensions]
-  std::vector<int64_t> shape_count_;     // by shape: tasks
-  Wide total_ = 0;                       // of shape_count_
-  std::vector<Wide> before_;             // [offers][kinds] as the offers stand, where known_
-  std::vector<bool> known_;              // by offer
-  std::vector<Wide> after_;              // [kinds]
-  std::vector<int64_t> left_;            // [dimensions]
-  size_t remembered_ = 0;                // demands whose answers are kept, from 0
+  std::vector<int32_t> demand_of_;               // by task: its number among distinct demands, those of shapes included
+  std::vector<int32_t> example_;                 // by demand: the first task
+  std::vector<int64_t> count_;                   // by demand: tasks
+  std::vector<int64_t> shape_amounts_;           // [shapes][dimensions]
+  std::vector<int64_t> shape_count_;             // by shape: tasks
+  Wide total_ = 0;                               // of shape_count_
+  std::vector<Wide> before_;                     // [offers][kinds] as the offers stand, where known_
+  std::vector<bool> known_;                      // by offer
+  std::vector<Wide> after_;                      // [kinds]
+  std::vector<int64_t> left_;                    // [dimensions]
+  size_t remembered_ = 0;                        // demands whose answers are kept, from 0
   std::vector<std::optional<int64_t>> answers_;  // [offers][remembered_]
 };
 
