@@ -49,37 +49,43 @@ Key SessionIndex::key_of(int32_t slot) {
   return key;
 }
 
-uint64_t SessionIndex::hash_of(const Key& key) const {
-  uint64_t hash = static_cast<uint64_t>(key.price);
-  for (size_t d = 0; d < dimensions_; ++d) {
-    hash = (hash ^ static_cast<uint64_t>(now_[d])) * 0x9E3779B97F4A7C15ULL;
-    hash ^= hash >> 29;
-  }
-  return hash;
-}
-
-int32_t SessionIndex::find(uint64_t hash, const Key& key) const {
-  const auto first = by_hash_.find(hash);
-  int32_t group = first == by_hash_.end() ? -1 : first->second;
-  while (group >= 0 && !(groups_[group].key == key && std::equal(now_.begin(), now_.end(), amounts(group)))) {
-    group = groups_[group].next;
-  }
-  return group;
-}
-
 bool SessionIndex::admitted(int32_t slot) const {
   return !max_price_ || state_.offer(slot).price <= *max_price_;
 }
 
 void SessionIndex::fill(const std::vector<bool>& offered) {
   group_of_.assign(state_.slots(), -1);
-  by_hash_.reserve(state_.slots());
-  std::vector<Entry> entries;
+  std::vector<int32_t> slots;
+  std::vector<Key> keys(state_.slots());
   for (size_t slot = 0; slot < offered.size(); ++slot) {
-    if (offered[slot] && admitted(static_cast<int32_t>(slot))) join(static_cast<int32_t>(slot), &entries);
+    const auto number = static_cast<int32_t>(slot);
+    if (!offered[slot] || !admitted(number)) continue;
+    slots.push_back(number);
+    keys[slot] = key_of(number);
   }
-  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+  std::sort(slots.begin(), slots.end(), [&](int32_t a, int32_t b) { return before(keys, a, b); });
+  std::vector<Entry> entries;
+  for (const int32_t slot : slots) {
+    const Key key = key_of(slot);
+    const bool known = !entries.empty() && entries.back().key == key &&
+                       std::equal(now_.begin(), now_.end(), amounts(entries.back().group));
+    if (!known) {
+      const int32_t group = make_group(key);
+      entries.push_back({key, groups_[group].ranks, group});
+    }
+    put(entries.back().group, slot);
+  }
   bands_.build(entries);
+}
+
+// By key, then amounts, then slot.
+bool SessionIndex::before(const std::vector<Key>& keys, int32_t a, int32_t b) const {
+  if (!(keys[a] == keys[b])) return keys[a] < keys[b];
+  for (size_t d = 0; d < dimensions_; ++d) {
+    const int64_t x = state_.free(d)[a], y = state_.free(d)[b];
+    if (x != y) return x < y;
+  }
+  return a < b;
 }
 
 void SessionIndex::refresh(int32_t slot, bool offered) {
@@ -90,43 +96,49 @@ void SessionIndex::refresh(int32_t slot, bool offered) {
     if (stays && groups_[group].key == key_of(slot) && std::equal(now_.begin(), now_.end(), amounts(group))) return;
     leave(slot);
   }
-  if (stays) join(slot, nullptr);
+  if (stays) join(slot);
 }
 
-// `entries`: where a new group is listed, to be built in later; null: it goes in at once.
-void SessionIndex::join(int32_t slot, std::vector<Entry>* entries) {
-  const Key key = key_of(slot);
-  const uint64_t hash = hash_of(key);
-  int32_t number = find(hash, key);
-  if (number < 0) {
-    if (spare_.empty()) {
-      spare_.push_back(static_cast<int32_t>(groups_.size()));
-      groups_.emplace_back();
-      amounts_.resize(amounts_.size() + dimensions_);
-    }
-    number = spare_.back();
-    spare_.pop_back();
-    std::copy(now_.begin(), now_.end(), amounts_.begin() + static_cast<ptrdiff_t>(number * dimensions_));
-    Group& group = groups_[number];
-    group.key = key;
-    group.hash = hash;
-    group.ranks = ranks_.of(now_.data());
-    const auto [first, fresh] = by_hash_.try_emplace(hash, number);
-    group.next = fresh ? -1 : first->second;
-    first->second = number;
-    group.heap.assign(1, slot);
-    const Entry entry{key, group.ranks, number};
-    if (entries) {
-      entries->push_back(entry);
-    } else {
-      bands_.insert(entry, [](int32_t) { return false; });
-    }
-  } else {
-    Group& group = groups_[number];
-    group.heap.push_back(slot);
-    std::push_heap(group.heap.begin(), group.heap.end(), std::greater<>{});
+int32_t SessionIndex::make_group(const Key& key) {
+  if (spare_.empty()) {
+    spare_.push_back(static_cast<int32_t>(groups_.size()));
+    groups_.emplace_back();
+    amounts_.resize(amounts_.size() + dimensions_);
   }
-  ++groups_[number].live;
+  const int32_t number = spare_.back();
+  spare_.pop_back();
+  std::copy(now_.begin(), now_.end(), amounts_.begin() + static_cast<ptrdiff_t>(number * dimensions_));
+  Group& group = groups_[number];
+  group.key = key;
+  group.ranks = ranks_.of(now_.data());
+  group.live = 0;
+  group.more.clear();
+  return number;
+}
+
+// Into a group of equal amounts where the bands meet one; equal groups that they miss lie side by side.
+void SessionIndex::join(int32_t slot) {
+  const Key key = key_of(slot);
+  const int32_t fresh = make_group(key);
+  const auto same = [&](int32_t group) { return std::equal(now_.begin(), now_.end(), amounts(group)); };
+  int32_t number = bands_.insert({key, groups_[fresh].ranks, fresh}, same);
+  if (number < 0) {
+    number = fresh;
+  } else {
+    spare_.push_back(fresh);
+  }
+  put(number, slot);
+}
+
+void SessionIndex::put(int32_t number, int32_t slot) {
+  Group& group = groups_[number];
+  if (group.live++ == 0) {
+    group.first = slot;
+  } else {
+    group.more.push_back(std::max(slot, group.first));
+    std::push_heap(group.more.begin(), group.more.end(), std::greater<>{});
+    group.first = std::min(slot, group.first);
+  }
   group_of_[slot] = number;
 }
 
@@ -144,25 +156,21 @@ void SessionIndex::leave(int32_t slot) {
 void SessionIndex::tidy(int32_t number) {
   Group& group = groups_[number];
   const auto left = [&](int32_t slot) { return group_of_[slot] != number; };
-  while (left(group.heap.front())) {
-    std::pop_heap(group.heap.begin(), group.heap.end(), std::greater<>{});
-    group.heap.pop_back();
+  while (left(group.first)) {
+    std::pop_heap(group.more.begin(), group.more.end(), std::greater<>{});
+    group.first = group.more.back();
+    group.more.pop_back();
   }
-  if (group.heap.size() < 2 * static_cast<size_t>(group.live) + 16) return;
-  std::erase_if(group.heap, left);
-  std::sort(group.heap.begin(), group.heap.end());
-  group.heap.erase(std::unique(group.heap.begin(), group.heap.end()), group.heap.end());
+  if (group.more.size() < 2 * static_cast<size_t>(group.live) + 16) return;
+  std::erase_if(group.more, [&](int32_t slot) { return left(slot) || slot == group.first; });
+  std::sort(group.more.begin(), group.more.end());
+  group.more.erase(std::unique(group.more.begin(), group.more.end()), group.more.end());
 }
 
 void SessionIndex::end(int32_t number) {
   const Group& group = groups_[number];
   const auto only = [&](int32_t other) { return other == number ? Wide{0} : Wide{-1}; };
   bands_.erase(bands_.best(group.ranks, group.key, group.key, only, [](int32_t) { return 0; }));
-  const auto first = by_hash_.find(group.hash);
-  int32_t* link = &first->second;
-  while (*link != number) link = &groups_[*link].next;
-  *link = group.next;
-  if (first->second < 0) by_hash_.erase(first);
   spare_.push_back(number);
 }
 
@@ -183,7 +191,7 @@ SessionIndex::Found SessionIndex::best(const int64_t* wanted) {
     for (size_t d = 0; d < dimensions_; ++d) enough &= wanted[d] <= has[d];
     return enough ? Wide{0} : Wide{-1};
   };
-  const auto tie = [&](int32_t group) { return groups_[group].heap.front(); };
+  const auto tie = [&](int32_t group) { return groups_[group].first; };
   const auto slot = bands_.best(ranks_.of(wanted), from, to, admit, tie);
   if (slot.group < 0) {
     if (!scoring_.limited) failures_->add(wanted);

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "plugin/match/index/bands.hpp"
@@ -46,18 +45,18 @@ class SessionIndex {
   struct Group {
     Key key;
     uint64_t ranks = 0;
-    uint64_t hash = 0;
-    int32_t next = -1;  // of equal hash
     int32_t live = 0;
-    std::vector<int32_t> heap;  // slots, the lowest first; some have left, but never the first
+    int32_t first = -1;         // its lowest slot
+    std::vector<int32_t> more;  // a heap of the others, and of some that have left
   };
 
   const int64_t* amounts(int32_t group) const { return amounts_.data() + static_cast<size_t>(group) * dimensions_; }
   Key key_of(int32_t slot);
-  uint64_t hash_of(const Key& key) const;
-  int32_t find(uint64_t hash, const Key& key) const;
   bool admitted(int32_t slot) const;
-  void join(int32_t slot, std::vector<Entry>* entries);
+  bool before(const std::vector<Key>& keys, int32_t a, int32_t b) const;
+  int32_t make_group(const Key& key);
+  void join(int32_t slot);
+  void put(int32_t number, int32_t slot);
   void leave(int32_t slot);
   void end(int32_t group);
   void tidy(int32_t group);
@@ -74,7 +73,6 @@ class SessionIndex {
   std::vector<Group> groups_;
   std::vector<int64_t> amounts_;  // [groups][dimensions]
   std::vector<int32_t> spare_;
-  std::unordered_map<uint64_t, int32_t> by_hash_;
   std::vector<int32_t> group_of_;  // by slot, -1: not there
   std::vector<int64_t> now_;       // scratch: what the slot at hand has
   std::optional<Failures> failures_;

@@ -7,6 +7,20 @@
 
 namespace windlass::match {
 
+namespace {
+
+bool any(std::span<const int32_t> column) {
+  return std::any_of(column.begin(), column.end(), [](int32_t number) { return number >= 0; });
+}
+
+// Tenants alone tell only whose a task is; tags are looked at where an offer asks for some.
+bool asks_more(const Constraints& given) {
+  return any(given.task_labels.of) || any(given.prefer.of) || any(given.max_per.of) || any(given.avoid.of) ||
+         any(given.inputs.of) || any(given.group) || any(given.gang) || !given.devices.empty() || !given.quotas.empty();
+}
+
+}  // namespace
+
 // A problem of the call's tasks and the offers that are left, with what it points to.
 struct Session::Merged {
   std::vector<int32_t> slots;  // by offer of the problem
@@ -51,7 +65,7 @@ void Session::merge(const Call& call, Merged& merged) const {
 
 // Whether labels, groups, devices or the like have a say.
 bool Session::constrained(const Call& call) const {
-  if (call.given || !state_.only().empty()) return true;
+  if (!state_.only().empty() || (call.given && asks_more(*call.given))) return true;
   for (size_t d = 0; d < std::min(use_.size(), call.tasks.dimensions); ++d) {
     const int64_t* column = call.tasks.task_amounts[d];
     if (use_[d] != Use::kind || !column) continue;
@@ -210,11 +224,12 @@ void Session::hold(const Call& call, const Placement& placement, size_t task, in
 // The placement names slots; the answer names places and numbers.
 void Session::answer_places(Answer& answer) {
   Placement& placement = answer.placement;
-  const std::vector<int32_t> places = state_.places();
+  const bool gaps = state_.present() < state_.slots();
+  const std::vector<int32_t> places = gaps ? state_.places() : std::vector<int32_t>{};
   for (size_t task = 0; task < placement.offer_index.size(); ++task) {
     const int32_t slot = placement.offer_index[task];
     if (slot < 0) continue;
-    placement.offer_index[task] = places[slot];
+    placement.offer_index[task] = gaps ? places[slot] : slot;
     answer.offer_number[task] = state_.offer(slot).number;
   }
 }

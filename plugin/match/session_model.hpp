@@ -252,7 +252,10 @@ struct RowColumns : TestProblem {
       for (size_t d = 0; d < tasks.size(); ++d) tasks[d].push_back(row.amounts[d]);
       priority.push_back(row.priority);
     }
-    if (!kit.constrained) return;
+    if (!kit.constrained) {  // whose a task is asks nothing of offers
+      given.tenant = of(all, [](const TaskRow& r) { return r.priority; });
+      return;
+    }
     given.keys = 2;
     given.task_labels = {kit.conditions, of(all, [](const TaskRow& r) { return r.labels; })};
     given.task_tags = {kit.labels, of(all, [](const TaskRow& r) { return r.tags; })};

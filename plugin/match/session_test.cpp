@@ -117,7 +117,7 @@ class Play {
     for (const TaskRow& task : tasks) numbers.push_back(task.number);
     const std::vector<int64_t> nothing = {0};
     Session::Call call{
-        .tasks = rows.view(), .given = made_.kit.constrained ? &rows.given : nullptr, .numbers = numbers};
+        .tasks = rows.view(), .given = made_.kit.constrained || made_.kit.nodes ? &rows.given : nullptr, .numbers = numbers};
     call.tasks.offers = 0;
     Session::Answer answer;
     const Check fault = session_.match(call, answer);
