@@ -125,9 +125,9 @@ void Daemon::State::reload() {
     for (const std::string& error : fresh.error()) log_error("configuration is not taken", {{"why", error}});
   } else {
     const LiveChange change = apply_live(config, *fresh);
+    log_configure(config.log);  // first: what changed is said as it is now to be said
     for (const std::string& key : change.applied) log_info("setting changed", {{"key", key}});
     for (const std::string& key : change.needs_restart) log_warn("setting needs a restart", {{"key", key}});
-    log_configure(config.log);
     session.labels_changed(config.node.labels);
     if (auto read = read_offers(); !read) {
       log_error("offers are not taken", {{"why", read.error()}});

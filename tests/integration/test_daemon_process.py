@@ -114,6 +114,20 @@ def test_sighup_reads_the_offers_again(nodes: Make, bridge: windlass.Bridge, tmp
     assert [offer["resources"] for offer in bridge.offers()] == [{"cpu": 7}]
 
 
+def test_sighup_changes_what_is_logged_and_how(nodes: Make):
+    node = nodes({"log.level": "error"})
+    assert node.log() == ""
+    quiet = node.config_path.read_text()
+    node.config_path.write_text(quiet.replace("level: error", "level: info"))
+    node.signal(signal.SIGHUP)
+    line = eventually(node.log, what="the change itself is said")
+    assert json.loads(line.splitlines()[0])["key"] == "log.level"
+    node.config_path.write_text(quiet.replace("level: error", "level: info\n  format: text"))
+    node.signal(signal.SIGHUP)
+    last = eventually(lambda: node.log().splitlines()[1:], what="it is said as text")[-1]
+    assert "log.format" in last and not last.startswith("{")
+
+
 def test_sighup_reads_the_labels_again(nodes: Make, bridge: windlass.Bridge):
     node = nodes({"node.name": "n", "node.labels": {"zone": "a"}, "bridge.address": bridge.address})
     eventually(lambda: bridge.nodes().get("n", {}).get("labels") == {"zone": "a"})
