@@ -3,7 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <cstdlib>
+#include <memory>
 
 #include "plugin/stage/checksum.hpp"
 #include "plugin/stage/fs.hpp"
@@ -29,16 +30,17 @@ class Pace {
 class Buffers {
  public:
   Buffers(unsigned count, std::uint32_t bytes);
-  Buffers(const Buffers&) = delete;
-  Buffers& operator=(const Buffers&) = delete;
-  ~Buffers();
-  [[nodiscard]] unsigned count() const { return static_cast<unsigned>(memory_.size()); }
+  [[nodiscard]] unsigned count() const { return count_; }
   [[nodiscard]] std::uint32_t bytes() const { return bytes_; }
-  [[nodiscard]] char* at(std::size_t i) const { return memory_[i]; }
+  [[nodiscard]] char* at(std::size_t i) const { return memory_.get() + i * bytes_; }
 
  private:
-  std::vector<char*> memory_;
+  struct Free {
+    void operator()(char* memory) const { std::free(memory); }
+  };
+  unsigned count_;
   std::uint32_t bytes_;
+  std::unique_ptr<char, Free> memory_;
 };
 
 struct CopyTask {
