@@ -242,7 +242,7 @@ class SessionCore:
             max_score=options.max_score,
             max_price=options.max_price,
             priority=batch.priority,
-            constraints=encoder.constraints,
+            constraints=encoder.constraints or None,
             columns=encoder.columns,
         )
 

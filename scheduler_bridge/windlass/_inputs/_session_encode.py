@@ -64,7 +64,7 @@ def _put_kinds(encoder: Encoder, book: Book, batch: OfferBatch | None) -> None:
 
 
 def encode_tasks(batch: TaskBatch, book: Book) -> Encoder:
-    """Of a match; quotas and running are told each time."""
+    """Of a match; quotas and running are told each time. Nothing at all where the tasks ask for amounts alone."""
     encoder = Encoder()
     encoder.keys = book.keys
     constraints = encoder.constraints
@@ -77,19 +77,22 @@ def encode_tasks(batch: TaskBatch, book: Book) -> Encoder:
         if sets:
             constraints[name] = encoder.sets([wire(encoder, each) for each in sets.all], sets.of)
     tenants = [groups.tenant(row) for row in range(batch.count)]
-    constraints["tenant"] = encoder.column([book.tenants.of(tenant) for tenant in tenants])
     _put_groups(encoder, batch, book, tenants)
     caps = _caps(tenants, book)
     if caps:
         constraints["quotas"] = caps
-    if book.running:
+    if any(tenants) or caps:
+        constraints["tenant"] = encoder.column([book.tenants.of(tenant) for tenant in tenants])
+    if book.running and (caps or groups.groups is not None or groups.avoid):
         constraints["running"] = [
             wire_running(entry, encoder, book.dimensions, book.nodes, book.tenants, book.groups, all_keys=True)
             for entry in book.running
         ]
     _put_inputs(encoder, batch, book)
-    _put_kinds(encoder, book, None)
-    constraints["keys"] = list(encoder.keys.all)
+    if any(column.any() for column in batch.asked.values()):
+        _put_kinds(encoder, book, None)
+    if constraints:
+        constraints["keys"] = list(encoder.keys.all)
     return encoder
 
 
