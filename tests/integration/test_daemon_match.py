@@ -61,12 +61,26 @@ def test_prices_pass(client: windlass.Client):
     assert fallbacks() == before
 
 
+def test_devices_pass(client: windlass.Client):
+    tasks, offers = problem(40, 12)
+    for row, offer in enumerate(offers):
+        offer["devices"] = {"gpu": [1, 0.5, 1][: row % 4]}
+    for row, task in enumerate(tasks):
+        task["devices"] = {"gpu": (0, 0.25, 0.5, 1, 2)[row % 5]}
+    before = fallbacks()
+    for options in ({}, {"policy": "fragmentation"}, {"policy": "fragmentation", "mode": "packing"}):
+        here, there = legacy.match(tasks, offers, **options), client.match(tasks, offers, **options)
+        assert same(there, here, tasks), options
+        assert [there.devices(task["name"]) for task in tasks] == [here.devices(task["name"]) for task in tasks]
+    assert fallbacks() == before
+
+
 def test_a_faulty_request_is_refused_and_the_daemon_serves_on(client: windlass.Client):
     tasks, offers = problem(10, 10)
     with pytest.raises(windlass.WindlassError) as refused:
         client.call(Type.MATCH, {"mode": "sideways", "policy": "best_fit", "tasks": 1, "offers": 1, "dimensions": 0})
     assert refused.value.code == windlass.Code.INVALID_ARGUMENT
-    with pytest.raises(windlass.Unimplemented):
+    with pytest.raises(windlass.InvalidArgument, match="SESSION"):
         client.call(Type.SESSION, {})
     before = fallbacks()
     client.match(tasks, offers)
