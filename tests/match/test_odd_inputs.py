@@ -1,6 +1,7 @@
 """Inputs that look like something else: numbers that are times, tables that are none, texts that print otherwise."""
 
 import enum
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -89,3 +90,7 @@ def test_an_arrow_map_with_a_key_twice_is_refused_where_it_stands():
     error = refusal(table)
     assert (error.row, error.name, error.field) == (1, "b", "labels")
     assert windlass.match(table.slice(0, 1), [{"name": "o", "labels": {"zone": "a"}}]).assignments == {"a": "o"}
+
+
+def test_a_nan_that_is_refused_is_told_as_given():
+    assert isinstance(refusal([{"name": "a", "cpu": Decimal("NaN")}]).value, Decimal)

@@ -55,13 +55,14 @@ def doubles(side: Side, field: str, column: Column, allowed: str = NUMBER) -> F6
     kinds.discard(type(None))
     if none and not column.none_ok:
         raise side.fault(values.index(None), field, None, allowed)
+    converted = values  # a fault tells the value as given
     if not kinds <= _PLAIN:
         if any(not issubclass(kind, _KINDS) or issubclass(kind, _NO_KINDS) for kind in kinds):
             row = next(i for i, value in enumerate(values) if value is not None and not is_number(value))
             raise side.fault(row, field, values[row], allowed)
-        values = [None if value is None else to_double(value) for value in values]
+        converted = [None if value is None else to_double(value) for value in values]
     try:
-        found: F64 = np.array(values, dtype=np.float64)
+        found: F64 = np.array(converted, dtype=np.float64)
     except OverflowError:
         found = np.array([math.nan if value is None else to_double(value) for value in values], dtype=np.float64)
     return _no_nan(side, field, values, found, allowed)
