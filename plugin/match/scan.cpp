@@ -103,7 +103,7 @@ class Scan {
   template <typename Sum>
   Key product(size_t slot) const {
     Sum sum = 0;
-    const int32_t* parts = &parts_[slot * problem_.dimensions];
+    const int32_t* parts = parts_.data() + slot * problem_.dimensions;
     for (size_t d = 0; d < problem_.dimensions; ++d) sum -= Sum{factors_[d]} * parts[d];
     return {0, sum};
   }
