@@ -16,7 +16,7 @@ from tests.oracle.session import SessionOracle
 from . import cases, session_cases, support
 
 BASE = int(os.environ.get("WINDLASS_SEED", "0"))
-PLAIN, CONSTRAINED = 100, 20
+PLAIN, CONSTRAINED = 100, 16
 
 
 class InPython(Session):
@@ -150,6 +150,7 @@ def test_explanations(constraint):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("constraint", (None, *cases.CONSTRAINTS))
 @pytest.mark.parametrize("kind", session_cases.KINDS)
 def test_long(kind, constraint):
