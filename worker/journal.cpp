@@ -22,7 +22,8 @@ void Journal::began(const proto::RequestId& id) {
 }
 
 void Journal::put(const proto::RequestId& id, Answer answer, Time now) {
-  if (file_ && begun_.erase(id) > 0 && !answer.frames.empty()) file_->ended(id, answer.frames[0].view());
+  const bool is_end = file_ && begun_.erase(id) > 0 && answer.type == proto::Type::result && !answer.frames.empty();
+  if (is_end) file_->ended(id, answer.frames[0].view());
   keep(id, std::move(answer), now);
 }
 
