@@ -76,15 +76,16 @@ def test_scale_measures_time_and_memory_of_each_engine(tmp_path: Path) -> None:
     assert {row["who"] for row in rows} == {"windlass", "simd-scan"}
 
 
-def test_the_counting_thread_is_slowed_by_python_and_not_by_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    idle = gil.count_beside(lambda: time.sleep(0.05), 0.3)
-
+def test_the_counting_thread_is_slowed_by_python_and_not_by_waiting() -> None:
     def spin() -> None:
         end = time.thread_time() + 0.05
         while time.thread_time() < end:
             pass
 
-    assert 0 < gil.count_beside(spin, 0.3) < idle
+    def slowed() -> bool:
+        return 0 < gil.count_beside(spin, 0.2) < gil.count_beside(lambda: time.sleep(0.05), 0.2)
+
+    assert any(slowed() for _ in range(5))  # other processes may slow either
 
 
 @pytest.mark.parametrize("case", gil.CASES)
