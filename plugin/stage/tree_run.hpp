@@ -2,6 +2,7 @@
 // folder is in one thread's hands at a time.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -14,6 +15,15 @@ namespace windlass::stage {
 
 // Whether a link's text is absolute or leads out of the tree's top, from a folder so many levels beneath it.
 bool link_leaves(std::string_view text, std::size_t depth);
+
+// Name by name, as a walk through sorted folders comes by.
+struct PathOrder {
+  bool operator()(std::string_view a, std::string_view b) const {
+    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
+                                        [](char x, char y) { return rank(x) < rank(y); });
+  }
+  static int rank(char c) { return c == '/' ? -1 : static_cast<unsigned char>(c); }
+};
 
 class TreeRun : public std::enable_shared_from_this<TreeRun> {
  public:
@@ -79,7 +89,7 @@ class TreeRun : public std::enable_shared_from_this<TreeRun> {
   bool cancelled_ = false;
   bool cloned_ = false;
   bool began_ = false;
-  std::multimap<std::string, Error> failures_;  // by path; the first kFailuresTold
+  std::multimap<std::string, Error, PathOrder> failures_;  // the first kFailuresTold
   std::uint64_t failure_count_ = 0;
   std::uint32_t rereads_ = 0;
   std::uint64_t files_ = 0;

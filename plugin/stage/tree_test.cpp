@@ -222,6 +222,8 @@ TEST_P(TreeTest, WhichFailureIsTheFirstIsASettledThing) {
   EXPECT_TRUE(std::is_sorted(outcome.failures.begin(), outcome.failures.end(),
                              [](const Failure& a, const Failure& b) { return a.path < b.path; }));
   EXPECT_EQ(outcome.failures.back().path, "d2/f74");
+  EXPECT_TRUE(PathOrder()("a/z", "a-b/c"));
+  EXPECT_TRUE(PathOrder()("a", "a/b"));
 }
 
 TEST_P(TreeTest, TellsChecksumsOfWhatIsPublishedOnly) {

@@ -142,7 +142,8 @@ class Call:
             spot.close()
             _close(there)
             end |= {"bytes": tree.bytes_done, "files": tree.files, "retries": tree.rereads}
-            end["file_checksums"] = tree.checksums if wish.checksum else None
+            nothing = whole and tree.first is not None
+            end["file_checksums"] = tree.checksums if wish.checksum and not nothing else None
         fault = tree.fault()
         if fault is not None:
             raise fault
