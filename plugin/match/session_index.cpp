@@ -12,6 +12,7 @@ Bands::Shape shape_of(const Problem& problem, const Ranks& ranks) {
   shape.rows = ranks.rows();
   shape.cells = problem.mode == Mode::packing ? 16 : 4;
   shape.fill = 48;
+  shape.priced = problem.policy == Policy::cost;
   return shape;
 }
 
