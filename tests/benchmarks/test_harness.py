@@ -102,6 +102,18 @@ def test_stage_large_compares_every_target_with_its_source(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["stage.json"]
 
 
+def test_stage_small_compares_every_target_with_its_source(tmp_path: Path) -> None:
+    out = tmp_path / "stage.json"
+    command = [ROOT / "benchmarks/run", "stage_small", "--rounds", "1", "--folder", tmp_path, "--json", out]
+    done = subprocess.run([*command, "--case", "20x4KiB"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(out.read_text())
+    assert (answer["unit"], answer["better"]) == ("files/s", "more")
+    measured = {row["who"] for row in answer["rows"] if "absent" not in row and row["median"] > 0}
+    assert measured >= {"windlass:inproc", "windlass:ipc", "cp", "copytree", "tar"}
+    assert [path.name for path in tmp_path.iterdir()] == ["stage.json"]
+
+
 def test_cycle_measures_each_step(tmp_path: Path) -> None:
     out = tmp_path / "cycle.json"
     command = [ROOT / "benchmarks/run", "cycle", "--case", "2x300x200", "--rounds", "1", "--folder", tmp_path]
