@@ -155,7 +155,7 @@ void Daemon::State::take_bridge(Time now) {
 void Daemon::State::begin_drain(Time now) {
   if (draining_since) {
     // Asked twice: whoever asks does not want to wait.
-    if (!std::exchange(cancelled_all, true)) requests->cancel_all();
+    if (!std::exchange(ended_all, true)) requests->park_all(now);
     return;
   }
   log_info("draining", {{"running", static_cast<std::uint64_t>(requests->running())}});
@@ -216,7 +216,7 @@ void Daemon::State::turn(Time now, const Endpoint::Ready& ready) {
 bool Daemon::State::drained(Time now) {
   if (!draining_since) return false;
   if (requests->idle() || now - *draining_since > kDrainMax) return true;
-  if (now - *draining_since > kDrainCancel && !std::exchange(cancelled_all, true)) requests->cancel_all();
+  if (now - *draining_since > kDrainPark && !std::exchange(ended_all, true)) requests->park_all(now);
   return false;
 }
 
@@ -227,8 +227,9 @@ void Daemon::State::finish(Time now) {
   endpoint.close();
   const bool idle = requests->idle();
   log_info("over", {{"idle", idle}});
-  // A disk that hangs would keep the stager's threads, and with them this process, for ever.
-  if (!idle) ::_exit(0);
+  // A disk that hangs would keep the stager's threads, and with them this process, for ever; and closing the stager
+  // would cancel what was parked.
+  if (!idle || requests->parked()) ::_exit(0);
 }
 
 int Daemon::State::run() {

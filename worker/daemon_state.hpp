@@ -83,7 +83,7 @@ struct Daemon::State final : Outbox {
   std::shared_ptr<const Sample> published;
   Time publish_due{};
   std::optional<Time> draining_since;
-  bool cancelled_all = false;
+  bool ended_all = false;
 };
 
 }  // namespace windlass::worker

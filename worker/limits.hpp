@@ -31,7 +31,7 @@ inline constexpr int kMessagesPerTurn = 64;   // read from one socket before the
 inline constexpr std::chrono::milliseconds kProgressPeriod{100};
 inline constexpr std::chrono::seconds kProgressProbe{5};  // said again though nothing changed: finds out who is gone
 inline constexpr std::chrono::seconds kClientGone{30};    // then its transfers are cancelled
-inline constexpr std::chrono::seconds kDrainCancel{6};    // after SIGTERM: what still runs is cancelled
+inline constexpr std::chrono::seconds kDrainPark{6};      // after SIGTERM: what still runs is parked
 inline constexpr std::chrono::seconds kDrainMax{8};       // then the process ends all the same
 inline constexpr std::chrono::seconds kCloseMax{1};       // for threads and files to be closed after that
 
@@ -39,7 +39,7 @@ inline constexpr std::chrono::seconds kCloseMax{1};       // for threads and fil
 inline constexpr std::size_t kInlineBytesMax = 16 * 1024;
 inline constexpr std::size_t kInlinePairsMax = 4096;  // tasks x offers
 
-static_assert(kDrainCancel < kDrainMax);
+static_assert(kDrainPark < kDrainMax);
 static_assert(kDrainMax + kCloseMax < std::chrono::seconds{10}, "SIGTERM ends within 10 s");
 static_assert(kProgressProbe < kClientGone);
 

@@ -60,7 +60,10 @@ class Requests {
 
   // From now on new work is refused UNAVAILABLE.
   void drain() { draining_ = true; }
-  void cancel_all();
+  // Ends what runs, with the process about to go: matches that wait are cancelled; transfers are answered UNAVAILABLE
+  // while their parts stay for a resume, so the stager must not be closed after it but left as by a kill.
+  void park_all(Time now);
+  [[nodiscard]] bool parked() const { return parked_; }
   // Nothing runs and nothing waits to be sent.
   [[nodiscard]] bool idle() const { return running_.empty() && unsent_.empty(); }
   // BYE to every client.
@@ -126,6 +129,7 @@ class Requests {
   Time retry_due_{};
   Time sweep_due_{};
   bool draining_ = false;
+  bool parked_ = false;
 };
 
 }  // namespace windlass::worker

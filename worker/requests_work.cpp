@@ -99,10 +99,21 @@ bool Requests::cancel_running(Table::iterator found, Time now) {
   return true;
 }
 
-void Requests::cancel_all() {
+void Requests::park_all(Time now) {
   for (auto it = running_.begin(); it != running_.end();) {
     const auto at = it++;
-    cancel_running(at, at->second.received);
+    if (at->second.type != Type::stage) {
+      cancel_running(at, now);
+      continue;
+    }
+    parked_ = true;
+    stages_.erase(at->second.tag);
+    finish(at,
+           error_answer(Code::unavailable,
+                        "windlassd stops, and this took longer than it waits; what was copied is kept: ask again, and "
+                        "it goes on from there",
+                        true),
+           now);
   }
 }
 

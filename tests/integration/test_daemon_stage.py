@@ -235,6 +235,25 @@ def test_a_drained_daemon_finishes_what_is_short(slow: windlass.LocalNode, tmp_p
     assert slow.terminate() == 0 or slow.pid is None
 
 
+def test_a_drained_daemon_parks_what_is_long(nodes, tmp_path: Path):
+    state = tmp_path.parent / f"{tmp_path.name}-state"
+    config = {"stage.roots": [tmp_path], "stage.bandwidth_max": "24MiB", "state.path": str(state)}
+    node = nodes(config)
+    transfer = windlass.Transfer(payload(tmp_path, size=300 * MIB), tmp_path / "target")
+    with node.client() as client:
+        future = client.submit_stage([transfer])
+        node.signal(signal.SIGTERM)
+        with pytest.raises(windlass.Unavailable) as caught:
+            future.result(15)
+        assert caught.value.retryable
+    eventually(lambda: node.pid is None, 5.0, what="windlassd has ended")
+    assert not (tmp_path / "target").exists()
+    with nodes({**config, "stage.bandwidth_max": "10GiB"}).client() as client:
+        report = client.stage([transfer])
+    assert report.ok and report.transfers[0].resumed_bytes > 0
+    assert (tmp_path / "target").read_bytes() == (tmp_path / "source").read_bytes()
+
+
 # ---- The bridge ------------------------------------------------------------------------------------------------------
 
 
