@@ -116,8 +116,9 @@ class Play {
     std::vector<int64_t> numbers;
     for (const TaskRow& task : tasks) numbers.push_back(task.number);
     const std::vector<int64_t> nothing = {0};
-    Session::Call call{
-        .tasks = rows.view(), .given = made_.kit.constrained || made_.kit.nodes ? &rows.given : nullptr, .numbers = numbers};
+    Session::Call call{.tasks = rows.view(),
+                       .given = made_.kit.constrained || made_.kit.nodes ? &rows.given : nullptr,
+                       .numbers = numbers};
     call.tasks.offers = 0;
     Session::Answer answer;
     const Check fault = session_.match(call, answer);
