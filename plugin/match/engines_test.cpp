@@ -28,6 +28,8 @@ class Maker {
     for (size_t d = 0; d < dimensions; ++d) {
       made.tasks.push_back(column(tasks, kind, 2));
       made.offers.push_back(column(offers, kind, one_in(10) ? 1 : 3));
+      // What no offer has: its weighted sum would leave 128 bits.
+      if (tasks > 0 && one_in(10)) made.tasks.back()[below(static_cast<int64_t>(tasks))] = 9'200'000'000'000'000'000;
     }
     made.problem.tasks = tasks;
     made.problem.offers = offers;

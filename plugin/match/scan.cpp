@@ -74,10 +74,9 @@ class Scan {
   }
 
   void take(int32_t task) {
-    Wide own = 0, factors = 0;
+    Wide factors = 0;
     for (size_t d = 0; d < problem_.dimensions; ++d) {
       wanted_[d] = problem_.task_amount(task, d);
-      own += scoring_.weight[d] * wanted_[d];
       if (!dot_) continue;
       factors_[d] = scoring_.weight_q[d] * scoring_.dot_part(d, wanted_[d]);  // at most 2^50
       factors += factors_[d];
@@ -92,12 +91,19 @@ class Scan {
     }
     if (!choice.found) return;
     Wide score = choice.key.sum;
-    if (!dot_) score += problem_.policy == Policy::worst_fit ? own : -own;
+    if (!dot_) score += problem_.policy == Policy::worst_fit ? own_sum() : -own_sum();
     if (scoring_.limited && score > scoring_.limit) return;
     placement_.put(task, offer_[choice.slot], score);
     if (problem_.policy == Policy::cost) placement_.price_added[task] = choice.key.price;
     ++placement_.placed;
     use(choice.slot);
+  }
+
+  // The weighted sum of what is wanted. Within bounds only where some offer has as much.
+  Wide own_sum() const {
+    Wide own = 0;
+    for (size_t d = 0; d < problem_.dimensions; ++d) own += scoring_.weight[d] * wanted_[d];
+    return own;
   }
 
   template <typename Sum>

@@ -178,7 +178,12 @@ void SessionIndex::end(int32_t number) {
 SessionIndex::Found SessionIndex::best(const int64_t* wanted) {
   if (failures_->covers(wanted)) return {};
   Wide sum = 0;
-  for (size_t d = 0; d < dimensions_; ++d) sum += scoring_.weight[d] * wanted[d];
+  for (size_t d = 0; d < dimensions_; ++d) {
+    Wide part = 0;
+    // Offers stay within bounds (scoring.hpp), so none has as much as what leaves them.
+    if (__builtin_mul_overflow(scoring_.weight[d], wanted[d], &part) || __builtin_add_overflow(sum, part, &sum))
+      return {};
+  }
   Key from = kKeyLeast, to = kKeyMost;
   if (policy_ == Policy::best_fit) {
     from = {0, sum};
