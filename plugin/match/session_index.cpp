@@ -16,13 +16,6 @@ Bands::Shape shape_of(const Problem& problem, const Ranks& ranks) {
   return shape;
 }
 
-// Sums and limits are each within 2^126 + 2^64, so only their sum may leave the range.
-Wide added(Wide sum, Wide limit) {
-  if (limit > 0 && sum > kWideMax - limit) return kWideMax;
-  if (limit < 0 && sum < -kWideMax - limit) return -kWideMax;
-  return sum + limit;
-}
-
 }  // namespace
 
 SessionIndex::SessionIndex(const SessionState& state, const Problem& problem)

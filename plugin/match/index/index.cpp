@@ -118,13 +118,6 @@ class Index {
     }
   }
 
-  // Sums and limits are each within 2^126 + 2^64, so only their sum may leave the range.
-  static Wide added(Wide sum, Wide limit) {
-    if (limit > 0 && sum > kWideMax - limit) return kWideMax;
-    if (limit < 0 && sum < -kWideMax - limit) return -kWideMax;
-    return sum + limit;
-  }
-
   void fail(Query& query) {
     if (rules_) return;  // others may be admitted where this one was not
     if (scoring_.limited) {

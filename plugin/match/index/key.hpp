@@ -45,4 +45,11 @@ inline std::array<uint8_t, kRanksMax> bytes_of(uint64_t ranks) {
   return std::bit_cast<std::array<uint8_t, kRanksMax>>(ranks);
 }
 
+// Sums and limits are each within 2^126 + 2^64, so only their sum may leave the range.
+inline Wide added(Wide sum, Wide limit) {
+  if (limit > 0 && sum > kWideMax - limit) return kWideMax;
+  if (limit < 0 && sum < -kWideMax - limit) return -kWideMax;
+  return sum + limit;
+}
+
 }  // namespace windlass::match
