@@ -11,6 +11,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ MAKE = {
     "btrfs": ["mkfs.btrfs", "-q", "-f"],
 }
 IMAGE_BYTES = 320 << 20  # the least that mkfs.xfs takes; the image has holes
+BUSY_MAX_S = 60.0
 _SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN
 _WITHOUT_LOG = struct.pack("I", 2)  # as when the power goes: what is in the log's memory is lost
 
@@ -59,7 +61,26 @@ class Disk:
             pytest.skip(f"mounts of {self.kind} are not allowed here: {done.stderr.strip()}")
 
     def unmount(self) -> None:
-        subprocess.run(["umount", str(self.path)], check=True, capture_output=True)
+        """Waits where it is busy: the kernel closes the files of a killed process after its parent heard of the end."""
+        deadline = time.monotonic() + BUSY_MAX_S
+        while True:
+            done = subprocess.run(["umount", str(self.path)], capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                return
+            if "busy" not in done.stderr or time.monotonic() > deadline:
+                raise OSError(f"{done.stderr.strip()}\n{self._users()}")
+            time.sleep(0.05)
+
+    def _users(self) -> str:
+        """Which processes hold files beneath, for the message."""
+        top = str(self.path)
+        held: dict[str, list[str]] = {}
+        for entry in Path("/proc").glob("[0-9]*/fd/*"):
+            with suppress(OSError):
+                path = os.readlink(entry)
+                if path == top or path.startswith(top + "/"):
+                    held.setdefault(entry.parts[2], []).append(path)
+        return "\n".join(f"process {pid} holds {paths}" for pid, paths in held.items()) or "no process holds a file"
 
     def lose_power(self) -> None:
         """What was not synced is gone; `unmount` and `mount` start again."""
@@ -70,7 +91,7 @@ class Disk:
             os.close(fd)
 
     def close(self) -> None:
-        with suppress(subprocess.CalledProcessError):
+        if os.path.ismount(self.path):
             self.unmount()
         with suppress(FileNotFoundError):
             self.image.unlink()
