@@ -11,7 +11,7 @@
 
 MAKEFLAGS += --no-print-directory
 SOAK_REPEAT ?= 20
-BENCHES := match match_scale match_session gil stage_large stage_small cycle
+BENCHES := match match_scale match_session gil stage_large stage_small rpc_latency connections cycle
 
 .PHONY: help install build demo test bench check soak clean
 .DEFAULT_GOAL := help

@@ -12,7 +12,18 @@ from types import FrameType
 
 from . import harness, show
 
-NAMES = ("match", "match_scale", "match_session", "gil", "packing_quality", "stage_large", "stage_small", "cycle")
+NAMES = (
+    "match",
+    "match_scale",
+    "match_session",
+    "gil",
+    "packing_quality",
+    "stage_large",
+    "stage_small",
+    "rpc_latency",
+    "connections",
+    "cycle",
+)
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:
@@ -64,10 +75,12 @@ def main(words: list[str] | None = None) -> int:
         "commit": harness.commit(),
     }
     print(show.table(answer))
+    if hasattr(program, "details"):
+        print(f"\n{program.details(answer)}")
     if asked.json is not None:
         asked.json.write_text(json.dumps(answer, indent=1) + "\n")
     if asked.plot is not None:
-        show.plot(answer, asked.plot)
+        getattr(program, "plot", show.plot)(answer, asked.plot)
     return 0
 
 

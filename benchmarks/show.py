@@ -67,6 +67,8 @@ def _ratio(answer: Answer, row: dict[str, Any]) -> str:
 
 
 def _figure(value: float) -> str:
+    if 0 < value < 0.001:
+        return f"{value:.7f}"
     return f"{value:.3f}" if value < 100 else f"{value:,.0f}"
 
 
