@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "proto/codec.hpp"
+#include "worker/authority.hpp"
 #include "worker/frame.hpp"
 
 namespace windlass::worker {
@@ -13,10 +14,13 @@ namespace windlass::worker {
 using Clock = std::chrono::steady_clock;
 using Time = Clock::time_point;
 
-// A client of the local endpoint (its routing id), or the bridge.
+// A client (its routing id, which is its own among those of all endpoints), or the bridge. `standing` and `who` are
+// what the endpoint found out about it: its role, and the name of its key, "" where it has none.
 struct Peer {
   bool bridge = false;
   std::string route;
+  Standing standing = Standing::local;
+  std::string who{};
   bool operator==(const Peer&) const = default;
 };
 

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "worker/base/json.hpp"
+#include "worker/curve.hpp"
 #include "worker/daemon_state.hpp"
 #include "worker/limits.hpp"
 
@@ -108,7 +109,24 @@ tl::expected<void, std::string> Daemon::State::open_local() {
   if (!taken) return tl::unexpected(taken.error());
   lock.emplace(std::move(*taken));
   if (auto bound = endpoint.bind_local(socket, config.security.local_uids); !bound) return bound;
+  return open_tcp();
+}
+
+tl::expected<void, std::string> Daemon::State::open_tcp() {
+  auto secured = Security::open(config.security);
+  if (!secured) return tl::unexpected(secured.error());
+  security = std::move(*secured);
+  if (security) {
+    if (auto checked = check_pair(security->own()); !checked) return checked;
+  }
   if (config.local.listen.empty()) return {};
+  if (security) {
+    auto opened = KeyedListener::open(config.local.listen, security->own(), security->allowed());
+    if (!opened) return tl::unexpected(opened.error());
+    keyed = std::move(*opened);
+    tcp_address = keyed->address();
+    return {};
+  }
   auto bound = endpoint.bind_tcp(config.local.listen);
   if (!bound) return tl::unexpected(bound.error());
   tcp_address = std::move(*bound);
@@ -134,7 +152,17 @@ void Daemon::State::take_local(Time now) {
   }
 }
 
+void Daemon::State::take_keyed(Time now) {
+  keyed->turn(now);
+  for (int i = 0; i < kMessagesPerTurn; ++i) {
+    auto message = keyed->receive(now);
+    if (!message) return;
+    requests->message(message->peer, std::move(message->frames), now);
+  }
+}
+
 void Daemon::State::take_bridge(Time now) {
+  if (security && endpoint.dialled() && !believes_bridge(now)) return;
   for (int i = 0; i < kMessagesPerTurn; ++i) {
     auto received = endpoint.receive_bridge();
     if (!received) return;
@@ -182,6 +210,7 @@ void Daemon::State::publish(Time now) {
   if (now < publish_due) return;
   publish_due = now + kPublishPeriod;
   publish_requests(metrics, *requests, *matchers);
+  if (keyed) publish_refusals(metrics, keyed->refusals());
   publish_stage(metrics, stager->counters(), stager->engine());
   const auto sample = sampler->latest();
   if (sample != published) publish_load(metrics, *sample);
@@ -193,6 +222,10 @@ std::chrono::milliseconds Daemon::State::until_next(Time now) const {
   if (!config.bridge.address.empty()) next = std::min(next, session.due());
   if (notify.watchdog_period().count() > 0) next = std::min(next, now + notify.watchdog_period() / 2);
   if (draining_since) next = std::min(next, now + std::chrono::milliseconds(50));
+  if (keyed) {
+    if (keyed->ready()) return std::chrono::milliseconds(0);
+    next = std::min(next, keyed->next_due(now));
+  }
   if (next <= now) return std::chrono::milliseconds(0);
   return std::chrono::ceil<std::chrono::milliseconds>(next - now);
 }
@@ -204,12 +237,14 @@ void Daemon::State::turn(Time now, const Endpoint::Ready& ready) {
   if (ready.bridge) take_bridge(now);
   if (!config.bridge.address.empty() && now >= session.due()) apply(session.tick(now), now);
   if (ready.local) take_local(now);
+  if (security) security->turn(now);
+  if (keyed) take_keyed(now);
   if (ready.fds[0] || ready.fds[1] || now >= requests->next_due()) requests->turn(now);
   if (ready.fds[2]) {
     stop.clear();
     begin_drain(now);
   }
-  if (ready.fds.size() > 3 && ready.fds[3]) take_signals(now);
+  if (options.signal_fd >= 0 && ready.fds[3]) take_signals(now);
   publish(now);
 }
 
@@ -225,6 +260,7 @@ void Daemon::State::finish(Time now) {
   apply(session.bye(now), now);
   health.serving = false;
   endpoint.close();
+  if (keyed) keyed->close();
   const bool idle = requests->idle();
   log_info("over", {{"idle", idle}});
   // A disk that hangs would keep the stager's threads, and with them this process, for ever; and closing the stager
@@ -234,7 +270,10 @@ void Daemon::State::finish(Time now) {
 
 int Daemon::State::run() {
   std::vector<int> fds{matchers->fd(), stager->fd(), stop.fd()};
-  if (options.signal_fd >= 0) fds.push_back(options.signal_fd);
+  fds.push_back(options.signal_fd >= 0 ? options.signal_fd : stop.fd());
+  if (keyed) {
+    for (const int fd : keyed->fds()) fds.push_back(fd);
+  }
   health.turn(Clock::now());
   health.serving = true;
   notify.ready("serving");

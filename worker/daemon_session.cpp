@@ -48,6 +48,7 @@ proto::LoadReport Daemon::State::report(Time now) const {
 
 Sent Daemon::State::send(const Peer& peer, const proto::Header& header, const Frames& frames) {
   const std::string head = proto::encode(header);
+  if (keyed && keyed->owns(peer.route)) return keyed->send(peer.route, head, frames);
   if (!peer.bridge) return endpoint.send_local(peer.route, head, frames);
   return session.is_registered() ? endpoint.send_bridge(head, frames) : Sent::gone;
 }
@@ -68,8 +69,32 @@ void Daemon::State::apply(const Actions& actions, Time now) {
 void Daemon::State::apply_one(const Dial& dial, Time) {
   health.bridge_connected = false;
   metrics.set(Metric::bridge_connected, 0);
-  const auto dialled = endpoint.dial(config.bridge.address, config.node.name + "/" + dial.incarnation);
+  const std::string routing_id = config.node.name + "/" + dial.incarnation;
+  if (security && config.bridge.address.starts_with("tcp://")) return dial_with_key(routing_id, Clock::now());
+  const auto dialled = endpoint.dial(config.bridge.address, routing_id);
   if (!dialled) log_error("bridge cannot be dialled", {{"why", dialled.error()}});
+}
+
+void Daemon::State::dial_with_key(const std::string& routing_id, Time now) {
+  const auto server = security->next_bridge_key();
+  if (!server) {
+    endpoint.hang_up();
+    if (const auto unsaid = losses.pass("no key", now))
+      log_error("bridge cannot be dialled", {{"why", "no key of role scheduler is allowed"}, {"unsaid", *unsaid}});
+    return;
+  }
+  const DialKeys keys{security->own(), *server};
+  const auto dialled = endpoint.dial(config.bridge.address, routing_id, &keys);
+  if (!dialled) log_error("bridge cannot be dialled", {{"why", dialled.error()}});
+}
+
+bool Daemon::State::believes_bridge(Time now) {
+  if (!config.bridge.address.starts_with("tcp://") || security->believes_bridge()) return true;
+  endpoint.hang_up();
+  metrics.add(Metric::peers_refused, {"bridge_key"});
+  if (const auto unsaid = losses.pass("revoked", now))
+    log_warn("bridge is not believed any more", {{"why", "its key was revoked here"}, {"unsaid", *unsaid}});
+  return false;
 }
 
 void Daemon::State::apply_one(const HangUp&, Time) {

@@ -13,10 +13,12 @@
 #include "worker/daemon_watch.hpp"
 #include "worker/endpoint.hpp"
 #include "worker/event.hpp"
+#include "worker/keyed_listener.hpp"
 #include "worker/lock_file.hpp"
 #include "worker/matchers.hpp"
 #include "worker/requests.hpp"
 #include "worker/sampler.hpp"
+#include "worker/security.hpp"
 #include "worker/session.hpp"
 #include "worker/staging.hpp"
 
@@ -28,6 +30,7 @@ struct Daemon::State final : Outbox {
 
   tl::expected<void, std::string> open();
   tl::expected<void, std::string> open_local();
+  tl::expected<void, std::string> open_tcp();
   void build_requests();
 
   // The loop.
@@ -35,6 +38,7 @@ struct Daemon::State final : Outbox {
   std::chrono::milliseconds until_next(Time now) const;
   void turn(Time now, const Endpoint::Ready& ready);
   void take_local(Time now);
+  void take_keyed(Time now);
   void take_bridge(Time now);
   void take_signals(Time now);
   void publish(Time now);
@@ -51,6 +55,8 @@ struct Daemon::State final : Outbox {
   void apply_one(const Registered& registered, Time now);
   void apply_one(const Silent& silent, Time now);
   void apply_one(const Lost& lost, Time now);
+  void dial_with_key(const std::string& routing_id, Time now);
+  bool believes_bridge(Time now);  // else hangs up
   void send_to_bridge(proto::Type type, const proto::RequestId& id, std::string body);
 
   Sent send(const Peer& peer, const proto::Header& header, const Frames& frames) override;
@@ -75,6 +81,8 @@ struct Daemon::State final : Outbox {
   std::unique_ptr<Matchers> matchers;
   std::unique_ptr<Staging> stager;
   Endpoint endpoint;
+  std::unique_ptr<Security> security;    // null: tcp is plain
+  std::unique_ptr<KeyedListener> keyed;  // null: off, or plain and the endpoint's
   std::optional<Requests> requests;
   std::unique_ptr<HttpServer> http;
   std::string tcp_address;

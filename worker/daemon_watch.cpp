@@ -39,6 +39,12 @@ void MetricsWatcher::refused(const char* reason) {
   metrics_.add(Metric::requests_refused, {reason});
 }
 
+void MetricsWatcher::denied(const Peer& peer, const std::string& what) {
+  if (const auto unsaid = denials_.pass("denied", Clock::now()))
+    log_warn("peer is denied",
+             {{"key", peer.who}, {"role", name_of(peer.standing)}, {"what", what}, {"unsaid", *unsaid}});
+}
+
 void MetricsWatcher::answered(proto::Type request, proto::Code code, double seconds) {
   metrics_.add(Metric::requests, {type_name(request), code_name(code)});
   metrics_.observe(Metric::request_duration, {type_name(request)}, seconds);
@@ -55,6 +61,10 @@ void publish_requests(Metrics& metrics, const Requests& requests, const MatchEng
   metrics.set(Metric::answers_kept, as_double(requests.answers_kept()));
   metrics.add_up_to(Metric::messages_dropped, {"queue_full"}, as_double(requests.answers_dropped()));
   metrics.set(Metric::match_queued, as_double(matchers.queued()));
+}
+
+void publish_refusals(Metrics& metrics, const std::map<std::string_view, std::uint64_t>& refusals) {
+  for (const auto& [reason, total] : refusals) metrics.add_up_to(Metric::peers_refused, {reason}, as_double(total));
 }
 
 void publish_stage(Metrics& metrics, const StageCounters& counters, const std::string& engine) {

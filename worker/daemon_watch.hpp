@@ -1,6 +1,9 @@
 // What the daemon's parts do, as metrics. Control thread.
 #pragma once
 
+#include <map>
+
+#include "worker/base/log.hpp"
 #include "worker/base/metrics.hpp"
 #include "worker/requests.hpp"
 #include "worker/sampler.hpp"
@@ -14,15 +17,18 @@ class MetricsWatcher final : public Watcher {
   void received(bool from_bridge) override;
   void dropped(const char* reason) override;
   void refused(const char* reason) override;
+  void denied(const Peer& peer, const std::string& what) override;
   void answered(proto::Type request, proto::Code code, double seconds) override;
   void matched(const MatchTask& task) override;
 
  private:
   Metrics& metrics_;
+  LogLimit denials_;
 };
 
 // The gauges and totals that are asked for once a second.
 void publish_requests(Metrics& metrics, const Requests& requests, const MatchEngine& matchers);
+void publish_refusals(Metrics& metrics, const std::map<std::string_view, std::uint64_t>& refusals);
 void publish_stage(Metrics& metrics, const StageCounters& counters, const std::string& engine);
 void publish_load(Metrics& metrics, const Sample& sample);
 

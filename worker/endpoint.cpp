@@ -9,74 +9,12 @@
 #include <filesystem>
 #include <zmq.hpp>
 
+#include "worker/curve.hpp"
 #include "worker/limits.hpp"
+#include "worker/zmq_parts.hpp"
 
 namespace windlass::worker {
 namespace {
-
-constexpr std::size_t kCopyMax = 4096;  // larger frames leave without a copy
-
-// A frame that keeps the message it came in alive. Small ones are as cheap to copy as to share.
-Frame frame_of(zmq::message_t message) {
-  if (message.size() <= 128) return Frame(std::string(static_cast<const char*>(message.data()), message.size()));
-  auto owner = std::make_shared<zmq::message_t>(std::move(message));
-  const std::string_view view(static_cast<const char*>(owner->data()), owner->size());
-  return {std::move(owner), view};
-}
-
-zmq::message_t message_of(const Frame& frame) {
-  if (frame.size() <= kCopyMax) return {frame.view().data(), frame.size()};
-  auto* kept = new std::shared_ptr<const void>(frame.owner());
-  // ZeroMQ takes a pointer to non-const, and only reads.
-  void* data = const_cast<char*>(frame.view().data());
-  return {data, frame.size(), [](void*, void* hint) { delete static_cast<std::shared_ptr<const void>*>(hint); }, kept};
-}
-
-// Takes one whole message off the socket; parts beyond the limit are read and dropped, so that the next begins cleanly.
-bool receive_parts(zmq::socket_t& socket, std::string* route, Frames& frames) {
-  zmq::message_t part;
-  if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
-  bool more = part.more();
-  if (route != nullptr) {
-    *route = part.to_string();
-  } else {
-    frames.push_back(frame_of(std::move(part)));
-  }
-  while (more) {
-    zmq::message_t next;
-    if (!socket.recv(next, zmq::recv_flags::none)) return false;
-    more = next.more();
-    if (frames.size() <= proto::kFramesMax) frames.push_back(frame_of(std::move(next)));
-  }
-  return true;
-}
-
-std::optional<Received> receive(zmq::socket_t& socket, bool routed) {
-  try {
-    Received received;
-    if (!receive_parts(socket, routed ? &received.route : nullptr, received.frames)) return std::nullopt;
-    return received;
-  } catch (const zmq::error_t&) {
-    return std::nullopt;
-  }
-}
-
-// Sends all parts or, by the first one's fate, none.
-Sent send_parts(zmq::socket_t& socket, const std::string* route, const std::string& header, const Frames& frames) {
-  const auto more = zmq::send_flags::sndmore | zmq::send_flags::dontwait;
-  try {
-    if (route != nullptr && !socket.send(zmq::buffer(*route), more)) return Sent::full;
-    const bool alone = frames.empty();
-    if (!socket.send(zmq::buffer(header), alone ? zmq::send_flags::dontwait : more)) return Sent::full;
-    for (std::size_t i = 0; i < frames.size(); ++i) {
-      zmq::message_t part = message_of(frames[i]);
-      if (!socket.send(part, i + 1 < frames.size() ? more : zmq::send_flags::dontwait)) return Sent::full;
-    }
-    return Sent::yes;
-  } catch (const zmq::error_t& error) {
-    return error.num() == EAGAIN ? Sent::full : Sent::gone;
-  }
-}
 
 void set_common(zmq::socket_t& socket) {
   socket.set(zmq::sockopt::linger, 0);
@@ -157,7 +95,8 @@ tl::expected<std::string, std::string> Endpoint::bind_tcp(const std::string& lis
   }
 }
 
-tl::expected<void, std::string> Endpoint::dial(const std::string& address, const std::string& routing_id) {
+tl::expected<void, std::string> Endpoint::dial(const std::string& address, const std::string& routing_id,
+                                               const DialKeys* keys) {
   hang_up();
   try {
     zmq::socket_t socket(state_->context, zmq::socket_type::dealer);
@@ -165,6 +104,7 @@ tl::expected<void, std::string> Endpoint::dial(const std::string& address, const
     socket.set(zmq::sockopt::routing_id, routing_id);
     socket.set(zmq::sockopt::reconnect_ivl, 100);
     socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
+    if (keys != nullptr) set_curve_client(socket, keys->own, keys->server);
     socket.connect(address);
     state_->bridge.emplace(std::move(socket));
     return {};
@@ -185,12 +125,12 @@ bool Endpoint::dialled() const {
 }
 
 std::optional<Received> Endpoint::receive_local() {
-  return receive(state_->local, true);
+  return receive_parts(state_->local, true);
 }
 
 std::optional<Received> Endpoint::receive_bridge() {
   if (!state_->bridge) return std::nullopt;
-  return receive(*state_->bridge, false);
+  return receive_parts(*state_->bridge, false);
 }
 
 Sent Endpoint::send_local(const std::string& route, const std::string& header, const Frames& frames) {

@@ -1,5 +1,5 @@
 // The daemon's two sockets: one ROUTER for local clients (ipc, and tcp where configured), one DEALER towards the
-// bridge. Neither ever blocks. ZeroMQ is known to endpoint.cpp and daemon.cpp alone. Control thread.
+// bridge. Neither ever blocks. Control thread.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,10 @@
 #include <tl/expected.hpp>
 #include <vector>
 
-#include "worker/answer.hpp"
+#include "worker/base/keys.hpp"
+#include "worker/zmq_parts.hpp"
 
 namespace windlass::worker {
-
-struct Received {
-  std::string route;  // of the client; "" from the bridge
-  Frames frames;
-};
 
 class Endpoint {
  public:
@@ -34,8 +30,9 @@ class Endpoint {
   // "host:port", port 0 for any; answers the real address, "tcp://host:port".
   tl::expected<std::string, std::string> bind_tcp(const std::string& listen);
 
-  // In place of any dial before.
-  tl::expected<void, std::string> dial(const std::string& address, const std::string& routing_id);
+  // In place of any dial before. `keys`: null where the connection is plain.
+  tl::expected<void, std::string> dial(const std::string& address, const std::string& routing_id,
+                                       const DialKeys* keys = nullptr);
   void hang_up();
   [[nodiscard]] bool dialled() const;
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace windlass::worker {
 
@@ -26,8 +27,14 @@ inline constexpr std::size_t kUnsentMax = 1000;        // answers that wait for 
 inline constexpr std::size_t kUnsentBytesMax = std::size_t{256} << 20U;
 inline constexpr std::chrono::seconds kUnsentKeep{30};
 inline constexpr std::chrono::milliseconds kUnsentRetry{20};
-inline constexpr int kSocketQueueMax = 1000;  // messages per peer within ZeroMQ, each way
-inline constexpr int kMessagesPerTurn = 64;   // read from one socket before the others have their turn
+inline constexpr int kSocketQueueMax = 1000;               // messages per peer within ZeroMQ, each way
+inline constexpr int kMessagesPerTurn = 64;                // read from one socket before the others have their turn
+inline constexpr std::size_t kKeyedConnectionsMax = 8192;  // of the listener with keys
+inline constexpr std::size_t kKeyedSilentMax = 512;        // of those, that have not said a whole message yet
+inline constexpr int kKeyedBacklog = 128;
+inline constexpr std::chrono::seconds kKeyListPeriod{1};    // between two looks at the list of keys
+inline constexpr std::uint64_t kGreetingBytesMax = 65'536;  // from the first byte to the end of the HELLO
+inline constexpr std::chrono::seconds kGreetingMax{10};
 inline constexpr std::chrono::milliseconds kProgressPeriod{100};
 inline constexpr std::chrono::seconds kProgressProbe{5};  // said again though nothing changed: finds out who is gone
 inline constexpr std::chrono::seconds kClientGone{30};    // then its transfers are cancelled

@@ -64,19 +64,18 @@ void Requests::serve(const Peer& peer, const proto::Header& header, Frames frame
     return reply(peer, header, error_answer(Code::failed_precondition, said), now);
   }
   const auto type = static_cast<Type>(header.t);
+  const Verdict verdict = may_say(peer.bridge ? Standing::bridge : peer.standing, type);
+  if (verdict == Verdict::denied) return deny(peer, header, "message of type " + std::to_string(header.t), now);
+  if (verdict == Verdict::unserved) {
+    parts_.watcher.refused("not_served");
+    const std::string said = "messages of type " + std::to_string(header.t) + " are not served here";
+    return reply(peer, header, error_answer(Code::unimplemented, said), now);
+  }
   switch (type) {
     case Type::hello:
-      if (peer.bridge) break;
       return hello(peer, header, frames, now);
     case Type::load:
-      if (peer.bridge) break;
       return reply(peer, header, answer_of(Type::result, proto::LoadAnswer{parts_.load(now)}), now);
-    case Type::match:
-    case Type::session:
-      if (peer.bridge) break;
-      return begin(peer, header, std::move(frames), now);
-    case Type::stage:
-      return begin(peer, header, std::move(frames), now);
     case Type::progress:
       return ask_progress(peer, header, now);
     case Type::cancel:
@@ -84,17 +83,24 @@ void Requests::serve(const Peer& peer, const proto::Header& header, Frames frame
     case Type::bye:
       return bye(peer);
     default:
-      break;
+      return begin(peer, header, std::move(frames), now);
   }
-  parts_.watcher.refused("not_served");
-  const std::string said = "messages of type " + std::to_string(header.t) + " are not served here";
-  reply(peer, header, error_answer(Code::unimplemented, said), now);
+}
+
+void Requests::deny(const Peer& peer, const proto::Header& header, const std::string& what, Time now) {
+  parts_.watcher.refused("permission");
+  parts_.watcher.denied(peer, what);
+  const std::string said = "a key of role " + std::string(name_of(peer.standing)) + " may not send a " + what +
+                           " here; `windlass keys list` shows the roles";
+  reply(peer, header, error_answer(Code::permission_denied, said), now);
 }
 
 void Requests::hello(const Peer& peer, const proto::Header& header, const Frames& frames, Time now) {
   const auto body = proto::decode<proto::Hello>(frames[0].view());
   if (!body) return reply(peer, header, error_answer(Code::invalid_argument, "HELLO: " + body.error().message), now);
-  if (body->role != proto::Role::client) {
+  const Verdict verdict = may_greet_as(peer.standing, body->role);
+  if (verdict == Verdict::denied) return deny(peer, header, "HELLO in the role of another", now);
+  if (verdict == Verdict::unserved) {
     return reply(peer, header, error_answer(Code::invalid_argument, "windlassd serves clients: role is to be client"),
                  now);
   }

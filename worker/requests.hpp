@@ -33,6 +33,7 @@ class Watcher {
   virtual void received(bool /*from_bridge*/) {}
   virtual void dropped(const char* /*reason*/) {}
   virtual void refused(const char* /*reason*/) {}
+  virtual void denied(const Peer& /*peer*/, const std::string& /*what*/) {}
   virtual void answered(proto::Type /*request*/, proto::Code /*code*/, double /*seconds*/) {}
   virtual void matched(const MatchTask& /*task*/) {}
 };
@@ -94,6 +95,7 @@ class Requests {
   using Table = std::unordered_map<proto::RequestId, Running, proto::RequestIdHash>;
 
   void serve(const Peer& peer, const proto::Header& header, Frames frames, Time now);
+  void deny(const Peer& peer, const proto::Header& header, const std::string& what, Time now);
   void hello(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
   void begin(const Peer& peer, const proto::Header& header, Frames frames, Time now);
   void begin_match(const Peer& peer, const proto::Header& header, Frames frames, Time now);

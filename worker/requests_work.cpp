@@ -13,6 +13,7 @@ namespace {
 
 std::string client_name(const Peer& peer) {
   if (peer.bridge) return "bridge";
+  if (!peer.who.empty()) return "key " + peer.who;
   constexpr const char* kHex = "0123456789abcdef";
   std::string name = "client ";
   for (const char byte : peer.route) {

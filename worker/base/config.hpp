@@ -85,7 +85,9 @@ struct OffersConfig {
 };
 
 struct SecurityConfig {
-  bool insecure = false;  // allows plain tcp beyond loopback
+  bool insecure = false;   // allows plain tcp beyond loopback
+  std::string keys;        // folder, absolute; empty: tcp is plain
+  std::string bridge_key;  // 64 hex digits; empty: those of role scheduler in the list
   std::vector<std::uint32_t> local_uids;
 };
 

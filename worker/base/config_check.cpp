@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "worker/base/config_value.hpp"
+#include "worker/base/keys.hpp"
 
 namespace windlass::worker {
 namespace {
@@ -70,11 +71,30 @@ class Check {
   }
   void loopback(const std::string& name, const std::string& address) {
     const auto parts = parse_host_port(address);
-    if (!parts || parts->loopback() || loaded_.config.security.insecure) return;
-    broken(name,
-           fmt::format("{} is not on loopback and plain tcp lets in everyone who reaches it; use 127.0.0.1, or say "
-                       "security.insecure: true where the network itself is trusted",
-                       address));
+    const SecurityConfig& security = loaded_.config.security;
+    if (!parts || parts->loopback() || security.insecure || !security.keys.empty()) return;
+    broken(name, fmt::format("{} is not on loopback and plain tcp lets in everyone who reaches it; give "
+                             "security.keys, use 127.0.0.1, or say security.insecure: true where the network itself is "
+                             "trusted",
+                             address));
+  }
+  void keys() {
+    const SecurityConfig& security = loaded_.config.security;
+    if (!security.bridge_key.empty() && !key_of_hex(security.bridge_key))
+      broken("security.bridge_key", "is no public key: write its 64 hex digits");
+    if (security.keys.empty()) {
+      if (!security.bridge_key.empty()) broken("security.bridge_key", "needs security.keys");
+      return;
+    }
+    if (const auto own = load_own_key(security.keys); !own) return broken("security.keys", own.error());
+    const auto allowed = AllowedFile::open(security.keys);
+    if (!allowed) return broken("security.keys", allowed.error());
+    const bool dials = loaded_.config.bridge.address.starts_with("tcp://");
+    if (dials && security.bridge_key.empty() && allowed->of_role(KeyRole::scheduler).empty()) {
+      broken("security.keys", security.keys +
+                                  "/allowed holds no key of role scheduler, so no bridge is believed: add it "
+                                  "with `windlass keys allow`, or give security.bridge_key");
+    }
   }
   void outside_roots(const std::string& name, const std::string& path) {
     if (path.empty()) return;
@@ -121,6 +141,8 @@ void check_relations(const LoadedConfig& loaded, std::vector<std::string>& error
   check.buffers();
   if (config.bridge.address.starts_with("tcp://")) check.loopback("bridge.address", config.bridge.address.substr(6));
   check.loopback("local.listen", config.local.listen);
+  check.keys();
+  check.outside_roots("security.keys", config.security.keys);
   check.outside_roots("state.path", config.state.path);
   check.outside_roots("cache.path", config.cache.path);
 }

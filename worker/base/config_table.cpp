@@ -41,7 +41,7 @@ constexpr Setting kSettings[] = {
      .default_told = "$XDG_RUNTIME_DIR/windlass.sock, else /run/windlass/windlass.sock"},
     {WINDLASS_SETTING(local.listen), .type = Type::listen,
      .help = "The same endpoint on tcp; port 0 takes any free port. Empty: off. Beyond loopback only with "
-             "security.insecure."},
+             "security.keys, or security.insecure."},
     {WINDLASS_SETTING(http.listen), .type = Type::listen,
      .help = "Where /metrics, /livez and /readyz are served; port 0 takes any free port. Empty: off."},
     {WINDLASS_SETTING(offers.file), .type = Type::path,
@@ -117,6 +117,12 @@ constexpr Setting kSettings[] = {
     {WINDLASS_SETTING(security.insecure), .type = Type::boolean,
      .help = "Allows plain tcp beyond loopback: anyone who reaches the port can read, write and delete beneath "
              "stage.roots."},
+    {WINDLASS_SETTING(security.keys), .type = Type::path,
+     .help = "Folder of keys that `windlass keys` makes. With it all tcp, to the bridge and at local.listen, is "
+             "encrypted and open to the keys of its list only. Empty: tcp is plain."},
+    {WINDLASS_SETTING(security.bridge_key), .type = Type::text,
+     .help = "Public key of the bridge, 64 hex digits; no other is believed. Empty: the keys of role scheduler in the "
+             "list of security.keys."},
     {WINDLASS_SETTING(security.local_uids), .type = Type::uids,
      .help =
          "Users besides the daemon's own who may use local.socket. They act with the daemon's rights on stage.roots.",

@@ -16,6 +16,7 @@ enum class Metric {
   messages_received,      // counter {from}
   messages_dropped,       // counter {reason}
   requests_refused,       // counter {reason}
+  peers_refused,          // counter {reason}
   clients,                // gauge
   answers_kept,           // gauge
   bridge_connected,       // gauge, 0 or 1
