@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 
 from ._errors import InvalidArgument
@@ -40,6 +41,15 @@ def tcp_endpoint_of(address: str) -> str:
 def host_of(endpoint: str) -> str:
     """The host of `tcp://host:port`, without brackets."""
     return endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _usual_place() -> str:

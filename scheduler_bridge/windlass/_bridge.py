@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from ._address import host_of, tcp_endpoint_of
+from ._address import tcp_endpoint_of
 from ._bridge_core import BridgeCore
 from ._bridge_session import BridgeSession
 from ._bridge_thread import BridgeThread
-from ._errors import InvalidArgument, Unimplemented
+from ._errors import InvalidArgument
+from ._keys import Folder
+from ._keys_curve import folder_for
 from ._match import match
 from ._nodes import Reported
 from ._records import Record
@@ -24,13 +25,16 @@ from ._stage_remote import Accepted, RemoteStage
 from ._stage_run import run_stage
 from ._wire import new_id
 
+_UNSAFE = "beyond loopback whoever reaches the port could speak to the nodes"
+
 
 class Bridge:
     """Binds `address` (`tcp://HOST:PORT`, port 0 for any free one) and keeps the table of live nodes and their offers.
 
-    The socket belongs to one thread of the bridge's own. Beyond loopback the connection is neither secret nor
-    authenticated, which `insecure=True` accepts. A node reports each `beat` seconds, is suspected after
-    `suspect_after` and dead after `dead_after` seconds of silence; what ran on a dead or restarted node ends
+    The socket belongs to one thread of the bridge's own. With `keys`, a folder that `windlass keys` makes, connections
+    are encrypted and open to the keys of its list only (None: $WINDLASS_SECURITY__KEYS); beyond loopback that is
+    needed, unless `insecure=True` accepts whoever reaches the port. A node reports each `beat` seconds, is suspected
+    after `suspect_after` and dead after `dead_after` seconds of silence; what ran on a dead or restarted node ends
     UNAVAILABLE. Any thread of this process may use it.
     """
 
@@ -38,18 +42,17 @@ class Bridge:
         self,
         address: str,
         *,
-        keys: Any = None,
-        insecure: bool = False,
+        keys: Folder | None = None,
+        insecure: bool | None = None,
         beat: float = 1.0,
         suspect_after: float = 3.0,
         dead_after: float = 10.0,
     ) -> None:
-        if keys is not None:
-            raise Unimplemented("Bridge(keys=...) is not served by this version of windlass")
         _check_times(beat, suspect_after, dead_after)
-        endpoint = _checked_endpoint(address, insecure)
+        endpoint = tcp_endpoint_of(address)
+        folder = folder_for(endpoint, keys, insecure, _UNSAFE)
         core = BridgeCore(beat=beat, suspect_after=suspect_after, dead_after=dead_after, now=time.monotonic())
-        self._thread = BridgeThread(endpoint, core, poll_s=beat / 4)
+        self._thread = BridgeThread(endpoint, core, poll_s=beat / 4, keys=folder)
         self._finalizer = weakref.finalize(self, self._thread.close)
 
     @property
@@ -153,25 +156,3 @@ def _check_times(beat: float, suspect_after: float, dead_after: float) -> None:
             field="suspect_after",
             value=suspect_after,
         )
-
-
-def _checked_endpoint(address: str, insecure: bool) -> str:
-    endpoint = tcp_endpoint_of(address)
-    if not insecure and not _is_loopback(host_of(endpoint)):
-        raise InvalidArgument(
-            f"address = {address!r}: beyond loopback whoever reaches the port could speak to the nodes; bind to "
-            "127.0.0.1, or say insecure=True where the network is trusted",
-            side="options",
-            field="address",
-            value=address,
-        )
-    return endpoint
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

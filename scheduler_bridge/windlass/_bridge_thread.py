@@ -13,8 +13,11 @@ from typing import Any
 import zmq
 
 from . import _wire
+from ._authority import ANSWERS
 from ._bridge_core import BridgeCore
+from ._door import Door, KeyedDoor
 from ._errors import Cancelled, Code, NotFound, ResourceExhausted, Unavailable, WindlassError
+from ._keys import Folder
 from ._loop import Loop
 from ._nodes import State
 from ._requests import Request, run_callback
@@ -30,16 +33,17 @@ _LINGER_MS = 200  # for the BYE
 class BridgeThread:
     """`core` is guarded by `lock`, which is never held across I/O or while a caller is told."""
 
-    def __init__(self, endpoint: str, core: BridgeCore, poll_s: float) -> None:
+    def __init__(self, endpoint: str, core: BridgeCore, poll_s: float, keys: Folder | None = None) -> None:
         self.core = core
         self.lock = threading.Lock()
         self._poll_ms = max(int(poll_s * 1000), 1)
         self._close_by: float | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
+            self._door = Door() if keys is None else KeyedDoor(self._context, keys)
             self._router = self._bound(endpoint)
         except BaseException:
-            self._context.term()
+            self._context.destroy(linger=0)
             raise
         self.address = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self.loop = Loop("windlass-bridge", "bridge", self._run)
@@ -67,11 +71,13 @@ class BridgeThread:
         router.setsockopt(zmq.MAXMSGSIZE, _wire.BODY_BYTES_MAX)  # nodes and observers send nothing larger
         router.setsockopt(zmq.TCP_KEEPALIVE, 1)
         router.setsockopt(zmq.IPV6, int("[" in endpoint))
+        self._door.protect(router)
         try:
             router.bind(endpoint)
         except zmq.ZMQError as error:
             router.close()
             raise Unavailable(f"a bridge cannot be bound to {endpoint}: {error.strerror}", retryable=False) from None
+        self._door.bound(router)
         return router
 
     # ---- The thread --------------------------------------------------------------------------------------------------
@@ -79,7 +85,8 @@ class BridgeThread:
     def _run(self) -> None:
         poller = zmq.Poller()
         poller.register(self.loop.wakeup, zmq.POLLIN)
-        poller.register(self._router, zmq.POLLIN)
+        for socket in (self._router, *self._door.sockets):
+            poller.register(socket, zmq.POLLIN)
         try:
             while self._close_by is None or not self._may_end():
                 poller.poll(self._poll_ms)
@@ -88,6 +95,7 @@ class BridgeThread:
         finally:
             self._fail_rest()
             self._say_bye()
+            self._door.close()
             self._router.close(linger=_LINGER_MS)
             self._context.term()
             self.loop.ended()
@@ -98,6 +106,7 @@ class BridgeThread:
     def _turn(self) -> None:
         """Reads what has arrived, then looks at the clock."""
         drained = False
+        self._door.turn(time.monotonic())
         for _ in range(_TURN_MAX):
             try:
                 frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
@@ -125,10 +134,22 @@ class BridgeThread:
                 body = {"code": int(Code.INVALID_ARGUMENT), "message": str(error), "retryable": False}
                 self._send_to(routing, Message(Header(Type.ERROR, error.id), body))
             return
+        refused = self._door.refusal(frames[0], message, time.monotonic())
+        if refused is not None:
+            self._refuse(routing, message, *refused)
+            return
         with self.lock:
             answers = self.core.handle(routing, message, time.monotonic())
         for to, answer in answers:
             self._send_to(to, answer)
+
+    def _refuse(self, routing: bytes, message: Message, code: Code, why: str) -> None:
+        if code == Code.UNAUTHENTICATED:  # it was somebody here until now
+            with self.lock:
+                self.core.handle(routing, Message(Header(Type.BYE, message.header.id)), time.monotonic())
+        if message.header.type not in ANSWERS:
+            body = {"code": int(code), "message": why, "retryable": False}
+            self._send_to(routing, Message(Header(Type.ERROR, message.header.id), body))
 
     def _tell(self) -> None:
         untold = self.core.untold

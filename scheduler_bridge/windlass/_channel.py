@@ -15,6 +15,7 @@ import zmq
 
 from . import __version__, _wire
 from ._errors import Cancelled, Code, InvalidArgument, Unavailable, Unimplemented, WindlassError
+from ._keys_curve import Credentials
 from ._link import Link
 from ._loop import Loop
 from ._reply import Sink, error_of_body
@@ -29,8 +30,9 @@ _POLL_MAX_S = 60.0
 class Channel:
     """Requests to one daemon (or bridge). Any thread of the process that made it may call; all calls return at once."""
 
-    def __init__(self, endpoint: str, *, role: str = "client") -> None:
+    def __init__(self, endpoint: str, *, role: str = "client", credentials: Credentials | None = None) -> None:
         self.endpoint = endpoint
+        self._credentials = credentials
         self.loop = Loop(f"windlass-{role}", role, self._run)
         self._role = role
         self._requests = Requests()  # from here on: the thread's
@@ -116,7 +118,9 @@ class Channel:
             self._take(frames)
             if self._link is not link:
                 return
-        if broken:
+        if broken and link.refusal:
+            self._lose_link(f"{self.endpoint} turned us away: {link.refusal}")
+        elif broken:
             self._lose_link(f"the connection to {self.endpoint} was lost" if link.ready else self._unreachable())
         else:
             link.flush()
@@ -163,7 +167,7 @@ class Channel:
 
     def _connect(self) -> None:
         try:
-            self._link = Link(self._context, self.endpoint)
+            self._link = Link(self._context, self.endpoint, self._credentials)
         except zmq.ZMQError as error:
             self._requests.fail_all(Unavailable(f"{self._unreachable()} ({error})"))
             return

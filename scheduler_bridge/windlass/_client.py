@@ -12,6 +12,8 @@ from typing import Any
 from ._address import Address, endpoint_of
 from ._channel import Channel
 from ._errors import Code, InvalidArgument, StageError, Unimplemented
+from ._keys import Folder, Role
+from ._keys_curve import dialling, role_towards_node
 from ._match import offers_to_tasks, solve
 from ._match_remote import decode_placement, encode_problem
 from ._problem import Placement, Problem
@@ -37,12 +39,22 @@ class Client:
     address         a path, `ipc://PATH` or `tcp://HOST:PORT`; None: $WINDLASS_LOCAL__SOCKET,
                     $XDG_RUNTIME_DIR/windlass.sock, /run/windlass/windlass.sock
     timeout         seconds that the daemon may take to answer a match, or to accept a staging call
+    keys            over tcp: a folder that `windlass keys` makes; None: $WINDLASS_SECURITY__KEYS, else plain
+    server          the daemon's name in the list of keys, or its public key; None: the only node in the list
+    insecure        allows plain tcp beyond loopback
     stage_fallback  "legacy": where no daemon could accept a staging call, stage in this process, in Python; None: what
                     $WINDLASS_STAGE__FALLBACK says, else such a call fails
     """
 
     def __init__(
-        self, address: Address | None = None, *, timeout: float = 30.0, stage_fallback: str | None = None
+        self,
+        address: Address | None = None,
+        *,
+        timeout: float = 30.0,
+        stage_fallback: str | None = None,
+        keys: Folder | None = None,
+        server: str | None = None,
+        insecure: bool | None = None,
     ) -> None:
         if not isinstance(timeout, (int, float)) or not 0 < timeout < 1e9:
             raise InvalidArgument(
@@ -58,7 +70,9 @@ class Client:
         self._timeout = float(timeout)
         self._falls_back = (stage_fallback or os.environ.get("WINDLASS_STAGE__FALLBACK")) == "legacy"
         self._here: weakref.WeakSet[StageFuture] = weakref.WeakSet()  # what is staged by legacy
-        self._channel = Channel(endpoint_of(address))
+        endpoint = endpoint_of(address)
+        credentials = dialling(endpoint, keys, server, insecure, Role.NODE)
+        self._channel = Channel(endpoint, role=role_towards_node(credentials), credentials=credentials)
         self._finalizer = weakref.finalize(self, self._channel.close)
 
     @property

@@ -13,6 +13,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from . import _wire
+from ._keys_curve import Credentials
 
 _BROKEN = (
     zmq.Event.CONNECT_RETRIED
@@ -21,13 +22,22 @@ _BROKEN = (
     | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
     | zmq.Event.HANDSHAKE_FAILED_AUTH
 )
+_REFUSALS: dict[int, str] = {
+    zmq.Event.HANDSHAKE_FAILED_AUTH: "it refuses this key: is it in the list there, and was it revoked?",
+    zmq.Event.HANDSHAKE_FAILED_PROTOCOL: "it has another key than we were told, or only one side has keys",
+    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL: "it broke the handshake off: does one side have keys and the other none?",
+}
 _LINGER_MS = 200  # for the BYE
 
 
 class Link:
     """`ready` is set by the Channel once the WELCOME has come."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, credentials: Credentials | None = None
+    ) -> None:
+        self.refusal = ""  # why the other side turned us away
+        self._keyed = credentials is not None
         self.ready = False
         self.connected = False
         self._outbox: deque[list[bytes | memoryview]] = deque()
@@ -36,6 +46,8 @@ class Link:
         self.socket.setsockopt(zmq.MAXMSGSIZE, _wire.COLUMN_BYTES_MAX)
         self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         self.socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        if credentials is not None:
+            credentials.protect(self.socket)
         try:
             self.monitor = self.socket.get_monitor_socket(_BROKEN | zmq.Event.HANDSHAKE_SUCCEEDED)
         except zmq.ZMQError:
@@ -81,6 +93,8 @@ class Link:
                 return False
             event = parse_monitor_message(frames)["event"]
             if event & _BROKEN:
+                early = self._keyed and event == zmq.Event.DISCONNECTED and not self.connected
+                self.refusal = _REFUSALS.get(event, _REFUSALS[zmq.Event.HANDSHAKE_FAILED_NO_DETAIL] if early else "")
                 return True
             self.connected = True
 

@@ -76,10 +76,8 @@ class _Twin(Generic[_Side]):
 class Client(_Twin[_client.Client]):
     """`windlass.Client`, awaited: ``async with windlass.aio.Client() as client: await client.match(tasks, offers)``."""
 
-    def __init__(
-        self, address: Address | None = None, *, timeout: float = 30.0, stage_fallback: str | None = None
-    ) -> None:
-        super().__init__(_client.Client(address, timeout=timeout, stage_fallback=stage_fallback))
+    def __init__(self, address: Address | None = None, **options: Any) -> None:
+        super().__init__(_client.Client(address, **options))
 
     async def __aenter__(self) -> Client:
         return self

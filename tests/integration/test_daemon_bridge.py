@@ -214,8 +214,6 @@ def test_a_hundred_bridges_leave_nothing():
 
 
 def test_what_is_not_served_is_refused_by_name(bridge: windlass.Bridge):
-    with pytest.raises(windlass.Unimplemented, match="keys"):
-        windlass.Bridge("tcp://127.0.0.1:0", keys="x")
     with pytest.raises(windlass.Unimplemented, match="restore"):
         bridge.session(restore={"t": "1"})
 

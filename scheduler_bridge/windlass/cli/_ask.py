@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._address import endpoint_of, tcp_endpoint_of
 from .._channel import Channel
 from .._errors import InvalidArgument
+from .._keys import Role
+from .._keys_curve import dialling, role_towards_node
 from .._records import record_of
 from .._reply import Reply
 from .._wire import Type
 
 TIMEOUT_S = 10.0
+
+
+class Keys(NamedTuple):
+    """`--keys` and `--server`."""
+
+    folder: str | None = None
+    server: str | None = None
+
+
+NO_KEYS = Keys()
+
+
+def keys_of(arguments: argparse.Namespace) -> Keys:
+    return Keys(arguments.keys, arguments.server)
 
 
 class Asker:
@@ -31,16 +48,20 @@ class Asker:
 
 
 @contextlib.contextmanager
-def daemon(address: str | None) -> Iterator[Asker]:
+def daemon(address: str | None, keys: Keys = NO_KEYS) -> Iterator[Asker]:
     """A daemon's load: answers `{"load": {...}}`."""
-    with contextlib.closing(Channel(endpoint_of(address))) as channel:
+    endpoint = endpoint_of(address)
+    credentials = dialling(endpoint, keys.folder, keys.server, None, Role.NODE)
+    with contextlib.closing(Channel(endpoint, role=role_towards_node(credentials), credentials=credentials)) as channel:
         yield Asker(channel, Type.LOAD)
 
 
 @contextlib.contextmanager
-def bridge(address: str) -> Iterator[Asker]:
+def bridge(address: str, keys: Keys = NO_KEYS) -> Iterator[Asker]:
     """A bridge's nodes, as an observer: answers `{"nodes": {...}}`."""
-    with contextlib.closing(Channel(tcp_endpoint_of(address), role="observer")) as channel:
+    endpoint = tcp_endpoint_of(address)
+    credentials = dialling(endpoint, keys.folder, keys.server, None, Role.SCHEDULER)
+    with contextlib.closing(Channel(endpoint, role="observer", credentials=credentials)) as channel:
         yield Asker(channel, Type.NODES)
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from .. import __version__
 from .._address import endpoint_of
 from .._errors import WindlassError
-from ._ask import daemon, load_of
+from ._ask import Keys, daemon, keys_of, load_of
 from ._output import DONE, FAILED, bytes_text, print_json, print_table
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
@@ -44,7 +44,7 @@ class Finding:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    findings = list(_all(arguments.address))
+    findings = list(_all(arguments.address, keys_of(arguments)))
     healthy = all(finding.state != WRONG for finding in findings)
     if arguments.json:
         print_json({"ok": healthy, "findings": [asdict(finding) for finding in findings]})
@@ -57,14 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE if healthy else FAILED
 
 
-def _all(address: str | None) -> Iterator[Finding]:
+def _all(address: str | None, keys: Keys) -> Iterator[Finding]:
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _packages,
         _library,
         _engine,
         _program,
-        lambda: _daemon(address),
+        lambda: _daemon(address, keys),
         _limits,
         _mode,
     ]
@@ -153,7 +153,7 @@ def _program() -> Iterator[Finding]:
         yield Finding("windlassd", OK, f"{asked.stdout.strip()} at {path}")
 
 
-def _daemon(address: str | None) -> Iterator[Finding]:
+def _daemon(address: str | None, keys: Keys) -> Iterator[Finding]:
     endpoint = endpoint_of(address)
     named = address is not None or bool(os.environ.get("WINDLASS_LOCAL__SOCKET"))
     path = endpoint.removeprefix("ipc://")
@@ -164,7 +164,7 @@ def _daemon(address: str | None) -> Iterator[Finding]:
             return
         yield _rights(path)
     try:
-        with daemon(address) as asker:
+        with daemon(address, keys) as asker:
             load = load_of(asker.ask())
     except WindlassError as error:
         yield Finding("daemon", WRONG, f"no answer at {endpoint}", str(error))

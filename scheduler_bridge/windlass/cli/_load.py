@@ -10,7 +10,7 @@ from ._output import DONE, bytes_text, print_json, print_table
 
 
 def run(arguments: argparse.Namespace) -> int:
-    with _ask.daemon(arguments.address) as asker:
+    with _ask.daemon(arguments.address, _ask.keys_of(arguments)) as asker:
         load = _ask.load_of(asker.ask())
     if arguments.json:
         print_json(load)

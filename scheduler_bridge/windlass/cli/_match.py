@@ -58,7 +58,7 @@ def _result(arguments: argparse.Namespace) -> Any:
         if arguments.address:
             from .._client import Client
 
-            with Client(arguments.address) as client:
+            with Client(arguments.address, keys=arguments.keys, server=arguments.server) as client:
                 return client.match(tasks, offers, **options)
         from .._match import match
 

@@ -47,10 +47,10 @@ def _source(arguments: argparse.Namespace) -> Iterator[Callable[[], Nodes]]:
     """All nodes of a bridge; where none is named, the one daemon of this machine."""
     address = None if arguments.address else _ask.bridge_address(arguments.bridge)
     if address:
-        with _ask.bridge(address) as asker:
+        with _ask.bridge(address, _ask.keys_of(arguments)) as asker:
             yield lambda: dict(asker.ask().get("nodes") or {})
     else:
-        with _ask.daemon(arguments.address) as asker:
+        with _ask.daemon(arguments.address, _ask.keys_of(arguments)) as asker:
             yield lambda: {arguments.address or "local": _as_node(_ask.load_of(asker.ask()))}
 
 

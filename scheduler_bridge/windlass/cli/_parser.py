@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from .. import __version__
 from .._stage_encode import CHECKSUM_DIGITS
-from . import _doctor, _load, _match, _nodes, _stage
+from . import _doctor, _keys, _load, _match, _nodes, _stage
 
 _Number = TypeVar("_Number", int, float)
 _ADDRESS = (
@@ -16,6 +16,7 @@ _ADDRESS = (
     "(default: $WINDLASS_LOCAL__SOCKET, then the usual places)"
 )
 _BRIDGE = "ask the scheduler's bridge, tcp://HOST:PORT, about all nodes (default: $WINDLASS_BRIDGE__ADDRESS)"
+_JSON = "print JSON for programs instead of a table"
 _EXIT = "exit codes: 0 done, 1 failed, 2 wrong usage, 3 partly done"
 
 
@@ -32,7 +33,7 @@ def new_parser() -> argparse.ArgumentParser:
     def command(name: str, run: Callable[[Any], int], summary: str, more: str = "") -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=summary, description=f"{summary}. {more}".strip(), epilog=_EXIT)
         made.set_defaults(run=run)
-        made.add_argument("--json", action="store_true", help="print JSON for programs instead of a table")
+        _add_json(made)
         return made
 
     _add_node_commands(command)
@@ -44,8 +45,23 @@ def new_parser() -> argparse.ArgumentParser:
         "Say what Windlass finds on this machine and what to do about what is missing",
         "Exit code 1 where something does not work.",
     )
-    doctor.add_argument("--address", help=_ADDRESS)
+    _add_address(doctor, help=_ADDRESS)
+    keys = commands.add_parser("keys", help="Make keys for encrypted tcp, and say who is let in", epilog=_EXIT)
+    beneath = keys.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _keys.add(beneath, _add_json)
     return parser
+
+
+def _add_json(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--json", action="store_true", help=_JSON)
+
+
+def _add_address(made: argparse.ArgumentParser, **how: Any) -> None:
+    made.add_argument("--address", **how)
+    made.add_argument("--keys", metavar="FOLDER", help="over tcp: the folder of keys ($WINDLASS_SECURITY__KEYS)")
+    made.add_argument(
+        "--server", metavar="NAME", help="whose key in the list is the other side's, where there are many"
+    )
 
 
 def _add_node_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -53,11 +69,11 @@ def _add_node_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     nodes = command("nodes", _nodes.run_nodes, "List the nodes, their state and their load")
     for made in (top, nodes):
         made.add_argument("--bridge", metavar="ADDRESS", help=_BRIDGE)
-        made.add_argument("--address", help="without a bridge, " + _ADDRESS)
+        _add_address(made, help="without a bridge, " + _ADDRESS)
     top.add_argument("--interval", type=_positive, default=1.0, metavar="SECONDS", help="between two looks (1)")
     top.add_argument("--count", type=_count, metavar="N", help="stop after N looks (1 where stdout is no terminal)")
     load = command("load", _load.run, "Show the load report of one daemon")
-    load.add_argument("--address", help=_ADDRESS)
+    _add_address(load, help=_ADDRESS)
 
 
 def _add_match_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -86,7 +102,7 @@ def _add_match_commands(command: Callable[..., argparse.ArgumentParser]) -> None
         made.add_argument(
             "--no-normalize", action="store_true", help="compare amounts as they are, not by the largest offer"
         )
-        made.add_argument("--address", metavar="ADDRESS", help="match in that daemon instead of in this process")
+        _add_address(made, metavar="ADDRESS", help="match in that daemon instead of in this process")
     explain.add_argument("task", metavar="TASK", help="the name of the task")
     match.add_argument("--limit", type=_count, default=50, metavar="N", help="rows of the table (50)")
 
@@ -128,7 +144,7 @@ def _add_stage_command(command: Callable[..., argparse.ArgumentParser]) -> None:
         "--root", action="append", metavar="FOLDER", help="in process: touch nothing outside (may be repeated)"
     )
     stage.add_argument("--state", metavar="FOLDER", help="in process: keep a journal there, to resume after a crash")
-    stage.add_argument("--address", metavar="ADDRESS", help="by that daemon (a socket's path, ipc:// or tcp://)")
+    _add_address(stage, metavar="ADDRESS", help="by that daemon (a socket's path, ipc:// or tcp://)")
     stage.add_argument("--daemon", action="store_true", help="by this node's daemon at its usual address")
     stage.add_argument("--quiet", action="store_true", help="no progress bar")
 

@@ -36,7 +36,7 @@ def _staged(arguments: argparse.Namespace, transfers: list[Transfer]) -> StageRe
         raise InvalidArgument("--root and --state are for staging in this process; the daemon has its own")
     from .._client import Client
 
-    with Client(arguments.address) as client:
+    with Client(arguments.address, keys=arguments.keys, server=arguments.server) as client:
         return client.stage(transfers, progress=progress, on_error="report")
 
 

@@ -1,0 +1,325 @@
+"""A folder of keys, as files: `own` (one key, with its secret half) and `allowed` (who may speak to us).
+
+The daemon reads the same files (`worker/base/keys.cpp`); docs/security.md tells their form. A secret is in `OwnKey`
+alone, which does not show it. Files are replaced in one step, and changes are made one at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from ._errors import FailedPrecondition, InvalidArgument, PermissionDenied
+
+NAME_BYTES_MAX = 255
+OWN_BYTES_MAX = 4096
+ALLOWED_BYTES_MAX = 16 << 20
+KEY_BYTES = 32
+
+_OWN_HEAD = "# A key of Windlass, SECRET: whoever reads this file can speak in its name. It stays on this machine.\n"
+_ALLOWED_HEAD = (
+    "# Who may speak to this machine: NAME ROLE PUBLIC. Written by `windlass keys`; read again when it changes.\n"
+)
+
+Folder = str | os.PathLike[str]
+_Parsed = TypeVar("_Parsed")
+
+
+class Role(str, enum.Enum):
+    """What the owner of a key is. A revoked one stays in the list, so that its use is told from a stranger's."""
+
+    SCHEDULER = "scheduler"
+    CLIENT = "client"
+    OBSERVER = "observer"
+    NODE = "node"
+    REVOKED = "revoked"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class AllowedKey:
+    """One line of the list. `any_name`: a node's key that may register under any name."""
+
+    name: str
+    role: Role
+    public: bytes
+    any_name: bool = False
+
+    def line(self) -> str:
+        return f"{self.name} {self.role} {self.public.hex()}{' any-name' if self.any_name else ''}"
+
+
+@dataclass(frozen=True)
+class OwnKey:
+    """The key of this machine."""
+
+    name: str
+    role: Role
+    public: bytes
+    secret: bytes = field(repr=False)
+
+
+def check_name(name: str) -> str:
+    if not 0 < len(name.encode()) <= NAME_BYTES_MAX or not name.isprintable() or " " in name or name.startswith("#"):
+        raise InvalidArgument(
+            f"the name {name!r} of a key: give 1 to {NAME_BYTES_MAX} bytes without spaces, not beginning with #",
+            side="options",
+            field="name",
+            value=name,
+        )
+    return name
+
+
+def check_public(text: str) -> bytes:
+    """The 32 bytes of 64 hex digits."""
+    try:
+        key = bytes.fromhex(text) if len(text) == 2 * KEY_BYTES and text == text.lower() else b""
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise InvalidArgument(
+            f"a public key is {2 * KEY_BYTES} hex digits, as `windlass keys new` prints them",
+            side="options",
+            field="public",
+        )
+    return key
+
+
+def parse_line(text: str) -> AllowedKey:
+    """`NAME ROLE PUBLIC [any-name]`."""
+    words = text.split()
+    if len(words) not in (3, 4) or words[3:] not in ([], ["any-name"]):
+        raise InvalidArgument("a line is to be NAME ROLE PUBLIC, and any-name for a key of many nodes")
+    try:
+        role = Role(words[1])
+    except ValueError:
+        raise InvalidArgument(f"{words[1]!r} is no role: give one of {', '.join(map(str, Role))}") from None
+    return AllowedKey(check_name(words[0]), role, check_public(words[2]), len(words) == 4)
+
+
+def parse_allowed(text: str, where: str = "allowed") -> dict[bytes, AllowedKey]:
+    """The list by key."""
+    keys: dict[bytes, AllowedKey] = {}
+    for number, key in _lines(text, where, parse_line):
+        if key.public in keys:
+            raise InvalidArgument(f"{where}:{number}: this key stands in the list already")
+        keys[key.public] = key
+    return keys
+
+
+def parse_own(text: str, where: str = "own") -> OwnKey:
+    fields = {words[0]: words[1] for _, words in _lines(text, where, _own_line)}
+    if set(fields) != {"name", "role", "public", "secret"}:
+        raise InvalidArgument(f"{where}: name, role, public and secret are all to stand in it, once")
+    try:
+        public, secret = check_public(fields["public"]), check_public(fields["secret"])
+        role = Role(fields["role"])
+    except ValueError:  # says nothing of what stands there, which may be a secret in the wrong place
+        raise InvalidArgument(f"{where}: public and secret are 64 hex digits, role is a role") from None
+    return OwnKey(fields["name"], role, public, secret)
+
+
+def load_own(folder: Folder) -> OwnKey:
+    path = Path(folder) / "own"
+    return parse_own(_read(path, 0o077, OWN_BYTES_MAX)[0], str(path))
+
+
+def load_allowed(folder: Folder) -> dict[bytes, AllowedKey]:
+    return AllowedFile(folder).keys
+
+
+class AllowedFile:
+    """FOLDER/allowed, read again whenever it changes. One thread."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.path = Path(folder) / "allowed"
+        self.keys: dict[bytes, AllowedKey] = {}
+        self._seen: tuple[int, ...] | None = None
+        self.refresh()
+
+    def refresh(self) -> bool:
+        """True where it was read anew. Raises where it cannot be read; what was known stays."""
+        try:
+            now = _stamp(self.path.stat())
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        if now == self._seen:
+            return False
+        text, seen = _read(self.path, 0o022, ALLOWED_BYTES_MAX)
+        self.keys = parse_allowed(text, str(self.path))
+        self._seen = _stamp(seen)
+        return True
+
+    def of_role(self, role: Role) -> list[AllowedKey]:
+        return sorted((key for key in self.keys.values() if key.role == role), key=lambda key: (key.name, key.public))
+
+
+# ---- Changing them ---------------------------------------------------------------------------------------------------
+
+
+def new_key(folder: Folder, name: str, role: Role, *, replace: bool = False) -> OwnKey:
+    """Makes the folder (0700) and a key in it; a list that is there stays."""
+    from zmq import curve_keypair
+    from zmq.utils import z85
+
+    check_name(name)
+    place = Path(folder)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_folder(place)
+    with _alone(place):
+        if (place / "own").exists() and not replace:
+            raise FailedPrecondition(
+                f"{place / 'own'} is there already; --replace makes a new key in its place, which others must be told"
+            )
+        public, secret = (z85.decode(half) for half in curve_keypair())
+        text = f"{_OWN_HEAD}name {name}\nrole {role}\npublic {public.hex()}\nsecret {secret.hex()}\n"
+        _replace(place / "own", text)
+        if not (place / "allowed").exists():
+            _replace(place / "allowed", _ALLOWED_HEAD)
+    return OwnKey(name, role, public, secret)
+
+
+def allow(folder: Folder, key: AllowedKey, *, again: bool = False) -> bool:
+    """Adds a key to the list; False where it stood there so already. `again`: even if it was revoked."""
+
+    def change(keys: dict[bytes, AllowedKey]) -> bool:
+        known = keys.get(key.public)
+        if known == key:
+            return False
+        if known is not None and known.role == Role.REVOKED and not again:
+            raise PermissionDenied(f"the key of {known.name} was revoked; --again allows it once more")
+        keys[key.public] = key
+        return True
+
+    return _change(folder, change)
+
+
+def revoke(folder: Folder, name: str, public: str | None = None) -> list[AllowedKey]:
+    """Revokes the keys of a name, or the one whose public half begins so; answers which those were."""
+    revoked: list[AllowedKey] = []
+
+    def change(keys: dict[bytes, AllowedKey]) -> bool:
+        for key in list(keys.values()):
+            if key.name == name and key.role != Role.REVOKED and key.public.hex().startswith(public or ""):
+                revoked.append(key)
+                keys[key.public] = AllowedKey(key.name, Role.REVOKED, key.public)
+        return bool(revoked)
+
+    _change(folder, change)
+    return revoked
+
+
+def _change(folder: Folder, change: Callable[[dict[bytes, AllowedKey]], bool]) -> bool:
+    place = Path(folder)
+    _check_folder(place)
+    with _alone(place):
+        path = place / "allowed"
+        keys = load_allowed(place) if path.exists() else {}
+        changed = change(keys)
+        if changed:
+            lines = [key.line() for key in sorted(keys.values(), key=lambda key: (key.name, key.role, key.public))]
+            _replace(path, _ALLOWED_HEAD + "".join(f"{line}\n" for line in lines))
+    return changed
+
+
+# ---- Files -----------------------------------------------------------------------------------------------------------
+
+
+def _own_line(text: str) -> list[str]:
+    words = text.split()
+    if len(words) != 2 or words[0] not in ("name", "role", "public", "secret"):
+        raise InvalidArgument("is to be name, role, public or secret, and one word")
+    return words
+
+
+def _lines(text: str, where: str, parse: Callable[[str], _Parsed]) -> Iterator[tuple[int, _Parsed]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                yield number, parse(line)
+            except InvalidArgument as error:
+                raise InvalidArgument(f"{where}:{number}: {error}", side="options", field="keys") from None
+
+
+def _check_folder(place: Path) -> None:
+    try:
+        mode = place.stat().st_mode
+    except OSError as error:
+        raise _unreadable(place, error) from None
+    if not stat.S_ISDIR(mode) or mode & 0o022:
+        raise PermissionDenied(f"{place}: is to be a folder that nobody else may write to: chmod 700 {place}")
+
+
+def _read(path: Path, others: int, bytes_max: int) -> tuple[str, os.stat_result]:
+    """The text; `others` are rights that nobody but the owner may have."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            seen = os.fstat(file.fileno())
+            if not stat.S_ISREG(seen.st_mode):
+                raise InvalidArgument(f"{path}: is no file", side="options", field="keys")
+            data = file.read(bytes_max + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if seen.st_uid not in (os.geteuid(), 0):
+        raise PermissionDenied(
+            f"{path}: belongs to uid {seen.st_uid}, who could change it; it is to be yours or root's"
+        )
+    if seen.st_mode & others:
+        what = "600" if others == 0o077 else "go-w"
+        raise PermissionDenied(f"{path}: its rights {seen.st_mode & 0o7777:04o} let others in; chmod {what} {path}")
+    try:
+        if len(data) > bytes_max:
+            raise ValueError
+        return data.decode(), seen
+    except ValueError:
+        raise InvalidArgument(f"{path}: is no file of keys", side="options", field="keys") from None
+
+
+def _unreadable(path: Path, error: OSError) -> InvalidArgument:
+    return InvalidArgument(
+        f"{path}: cannot be read ({error.strerror}); `windlass keys new` makes a folder of keys",
+        side="options",
+        field="keys",
+    )
+
+
+def _stamp(seen: os.stat_result) -> tuple[int, ...]:
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_mode, seen.st_uid
+
+
+@contextlib.contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """One change at a time, whoever makes it."""
+    with open(os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _replace(path: Path, text: str) -> None:
+    """In one step, and on disk; 0600 from the first moment."""
+    made, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with open(made, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
