@@ -62,7 +62,16 @@ Daemon::State::State(DaemonOptions given)
       notify(options.environment),
       session(session_options(config), Clock::now()),
       process_incarnation(session.incarnation()),
-      watcher(metrics) {}
+      watcher(metrics) {
+  endpoint.on_refused([this](const char* reason, std::string_view why) { client_refused(reason, why); });
+}
+
+void Daemon::State::client_refused(const char* reason, std::string_view why) {
+  metrics.add(Metric::peers_refused, {reason});
+  if (const auto unsaid = refusals.pass(reason)) {
+    log_warn("client is refused", {{"reason", reason}, {"why", why}, {"unsaid", *unsaid}});
+  }
+}
 
 tl::expected<void, std::string> Daemon::State::open() {
   if (auto opened = open_local(); !opened) return opened;
@@ -211,6 +220,7 @@ void Daemon::State::publish(Time now) {
   publish_due = now + kPublishPeriod;
   publish_requests(metrics, *requests, *matchers);
   if (keyed) publish_refusals(metrics, keyed->refusals());
+  metrics.set(Metric::connections, static_cast<double>(endpoint.connections()));
   publish_stage(metrics, stager->counters(), stager->engine());
   const auto sample = sampler->latest();
   if (sample != published) publish_load(metrics, *sample);

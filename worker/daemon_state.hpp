@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "worker/base/http.hpp"
@@ -63,6 +64,7 @@ struct Daemon::State final : Outbox {
   proto::LoadReport report(Time now) const;
   tl::expected<void, std::string> read_offers();
   void reload();
+  void client_refused(const char* reason, std::string_view why);
   void begin_drain(Time now);
   void finish(Time now);
 
@@ -72,6 +74,7 @@ struct Daemon::State final : Outbox {
   Health health;
   Notify notify;
   LogLimit losses;
+  LogLimit refusals;
   std::optional<LockFile> lock;
   Event stop;
   Session session;

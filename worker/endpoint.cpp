@@ -1,7 +1,7 @@
 #include "worker/endpoint.hpp"
 
+#include <poll.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,11 +10,15 @@
 #include <zmq.hpp>
 
 #include "worker/curve.hpp"
+#include "worker/front/front.hpp"
 #include "worker/limits.hpp"
 #include "worker/zmq_parts.hpp"
 
 namespace windlass::worker {
 namespace {
+
+constexpr std::uint64_t kBridgeTag = Front::kFirstTag - 1;
+constexpr std::chrono::milliseconds kFarewell{200};  // for what was sent last
 
 void set_common(zmq::socket_t& socket) {
   socket.set(zmq::sockopt::linger, 0);
@@ -28,17 +32,23 @@ void set_common(zmq::socket_t& socket) {
 }  // namespace
 
 struct Endpoint::State {
+  bool bridge_readable();
+  void watch(const std::vector<int>& fds);
+  void look_at(const std::vector<int>& fds, Ready& ready);
+  void told(const epoll_event& event, Time now, Ready& ready);
+
+  Poll poll;
+  Front front{poll};
   zmq::context_t context{1};
-  zmq::socket_t local{context, zmq::socket_type::router};
   std::optional<zmq::socket_t> bridge;
-  std::string path;
-  std::vector<zmq::pollitem_t> items;
+  int bridge_fd = -1;
+  // ZeroMQ tells of a change only once, and not of one that a call on the socket came upon: after each it is asked.
+  bool bridge_touched = false;
+  std::vector<int> watched;  // by tag
 };
 
 Endpoint::Endpoint() : state_(std::make_unique<State>()) {
   state_->context.set(zmq::ctxopt::max_sockets, 64);
-  set_common(state_->local);
-  state_->local.set(zmq::sockopt::router_mandatory, true);
 }
 
 Endpoint::~Endpoint() {
@@ -59,40 +69,26 @@ tl::expected<void, std::string> Endpoint::make_folder_of(const std::string& sock
 
 tl::expected<void, std::string> Endpoint::bind_local(const std::string& socket,
                                                      const std::vector<std::uint32_t>& uids) {
-  struct stat found {};
-  if (::lstat(socket.c_str(), &found) == 0) {
-    if (!S_ISSOCK(found.st_mode))
-      return tl::unexpected("local.socket " + socket + " exists and is no socket: move it away");
-    ::unlink(socket.c_str());
-  }
-  const mode_t old = ::umask(uids.empty() ? 0177 : 0111);
-  try {
-    // Who may connect is decided by the kernel's word on the peer, besides the rights of the file.
-    std::vector<uid_t> allowed(uids.begin(), uids.end());
-    allowed.push_back(::geteuid());
-    for (const uid_t uid : allowed) {
-      if (zmq_setsockopt(state_->local.handle(), ZMQ_IPC_FILTER_UID, &uid, sizeof uid) != 0) throw zmq::error_t();
-    }
-    state_->local.bind("ipc://" + socket);
-    ::umask(old);
-  } catch (const zmq::error_t& error) {
-    ::umask(old);
-    return tl::unexpected("local.socket " + socket + " cannot be bound: " + error.what());
-  }
-  ::chmod(socket.c_str(), uids.empty() ? 0600 : 0666);
-  state_->path = socket;
+  auto listener = Listener::local(socket, {uids.begin(), uids.end()});
+  if (!listener) return tl::unexpected(listener.error());
+  state_->front.listen(std::move(*listener));
   return {};
 }
 
 tl::expected<std::string, std::string> Endpoint::bind_tcp(const std::string& listen) {
-  try {
-    const std::size_t colon = listen.rfind(':');
-    const std::string port = listen.substr(colon + 1);
-    state_->local.bind("tcp://" + (port == "0" ? listen.substr(0, colon + 1) + "*" : listen));
-    return state_->local.get(zmq::sockopt::last_endpoint);
-  } catch (const zmq::error_t& error) {
-    return tl::unexpected("local.listen " + listen + " cannot be bound: " + error.what());
-  }
+  auto listener = Listener::tcp(listen);
+  if (!listener) return tl::unexpected(listener.error());
+  std::string address = listener->address();
+  state_->front.listen(std::move(*listener));
+  return address;
+}
+
+void Endpoint::on_refused(std::function<void(const char* reason, std::string_view why)> refused) {
+  state_->front.on_refused(std::move(refused));
+}
+
+std::size_t Endpoint::connections() const {
+  return state_->front.connections();
 }
 
 tl::expected<void, std::string> Endpoint::dial(const std::string& address, const std::string& routing_id,
@@ -106,7 +102,10 @@ tl::expected<void, std::string> Endpoint::dial(const std::string& address, const
     socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
     if (keys != nullptr) set_curve_client(socket, keys->own, keys->server);
     socket.connect(address);
+    state_->bridge_fd = socket.get(zmq::sockopt::fd);
     state_->bridge.emplace(std::move(socket));
+    state_->bridge_touched = true;
+    state_->poll.add(state_->bridge_fd, kBridgeTag);
     return {};
   } catch (const zmq::error_t& error) {
     return tl::unexpected("bridge.address " + address + " cannot be dialled: " + error.what());
@@ -115,6 +114,7 @@ tl::expected<void, std::string> Endpoint::dial(const std::string& address, const
 
 void Endpoint::hang_up() {
   if (!state_->bridge) return;
+  state_->poll.remove(state_->bridge_fd);
   // What was said last (BYE) is given a moment; ZeroMQ closes in the background.
   state_->bridge->set(zmq::sockopt::linger, 200);
   state_->bridge.reset();
@@ -125,49 +125,94 @@ bool Endpoint::dialled() const {
 }
 
 std::optional<Received> Endpoint::receive_local() {
-  return receive_parts(state_->local, true);
+  auto message = state_->front.receive();
+  if (!message) return std::nullopt;
+  return Received{std::move(message->route), std::move(message->frames)};
 }
 
 std::optional<Received> Endpoint::receive_bridge() {
   if (!state_->bridge) return std::nullopt;
+  state_->bridge_touched = true;
   return receive_parts(*state_->bridge, false);
 }
 
 Sent Endpoint::send_local(const std::string& route, const std::string& header, const Frames& frames) {
-  return send_parts(state_->local, &route, header, frames);
+  return state_->front.send(route, header, frames);
 }
 
 Sent Endpoint::send_bridge(const std::string& header, const Frames& frames) {
-  return state_->bridge ? send_parts(*state_->bridge, nullptr, header, frames) : Sent::gone;
+  if (!state_->bridge) return Sent::gone;
+  state_->bridge_touched = true;
+  return send_parts(*state_->bridge, nullptr, header, frames);
+}
+
+bool Endpoint::State::bridge_readable() {
+  bridge_touched = false;
+  try {
+    return bridge && (bridge->get(zmq::sockopt::events) & ZMQ_POLLIN) != 0;
+  } catch (const zmq::error_t&) {
+    return false;
+  }
+}
+
+void Endpoint::State::watch(const std::vector<int>& fds) {
+  if (fds == watched) return;
+  for (const int fd : watched) poll.remove(fd);
+  watched = fds;
+  for (std::size_t i = 0; i < fds.size(); ++i) poll.add(fds[i], i);
+}
+
+// Asks those that are not clients alone, however many clients are ready.
+void Endpoint::State::look_at(const std::vector<int>& fds, Ready& ready) {
+  std::vector<pollfd> polled;
+  for (const int fd : fds) polled.push_back({fd, POLLIN, 0});
+  if (::poll(polled.data(), polled.size(), 0) > 0) {
+    for (std::size_t i = 0; i < fds.size(); ++i) ready.fds[i] = polled[i].revents != 0;
+  }
+  ready.bridge = bridge_readable();
+}
+
+void Endpoint::State::told(const epoll_event& event, Time now, Ready& ready) {
+  const std::uint64_t tag = event.data.u64;
+  if (tag >= Front::kFirstTag) {
+    front.ready(event, now);
+  } else if (tag == kBridgeTag) {
+    ready.bridge = bridge_readable();
+  } else if (tag < ready.fds.size()) {
+    ready.fds[tag] = true;
+  }
 }
 
 Endpoint::Ready Endpoint::wait(const std::vector<int>& fds, std::chrono::milliseconds timeout) {
-  auto& items = state_->items;
-  items.clear();
-  items.push_back({state_->local.handle(), 0, ZMQ_POLLIN, 0});
-  for (const int fd : fds) items.push_back({nullptr, fd, ZMQ_POLLIN, 0});
-  if (state_->bridge) items.push_back({state_->bridge->handle(), 0, ZMQ_POLLIN, 0});
-  timeout = std::clamp(timeout, std::chrono::milliseconds(0), std::chrono::milliseconds(60'000));
+  State& state = *state_;
+  state.watch(fds);
+  state.front.flush();
   Ready ready;
   ready.fds.resize(fds.size());
-  try {
-    zmq::poll(items, timeout);
-  } catch (const zmq::error_t&) {
-    return ready;  // a signal; whoever asked turns once more
+  if (state.front.pending()) {
+    ready.local = true;
+    state.look_at(fds, ready);
+    return ready;
   }
-  const auto readable = [&](std::size_t i) { return (items[i].revents & (ZMQ_POLLIN | ZMQ_POLLERR)) != 0; };
-  ready.local = readable(0);
-  for (std::size_t i = 0; i < fds.size(); ++i) ready.fds[i] = readable(1 + i);
-  ready.bridge = state_->bridge && readable(1 + fds.size());
+  if (state.bridge_touched && state.bridge_readable()) ready.bridge = true;
+  const Time before = Clock::now();
+  timeout = std::clamp(timeout, std::chrono::milliseconds(0), std::chrono::milliseconds(60'000));
+  if (const Time due = state.front.next_due(); due - before < timeout) {
+    timeout = std::max(std::chrono::milliseconds(0), std::chrono::ceil<std::chrono::milliseconds>(due - before));
+  }
+  if (ready.bridge) timeout = std::chrono::milliseconds(0);
+  const auto events = state.poll.wait(timeout);
+  const Time now = Clock::now();
+  for (const epoll_event& event : events) state.told(event, now, ready);
+  state.front.turn(now);
+  if (events.size() == state.poll.told_max()) state.look_at(fds, ready);
+  ready.local = state.front.pending();
   return ready;
 }
 
 void Endpoint::close() {
   hang_up();
-  if (!state_->local) return;
-  state_->local.set(zmq::sockopt::linger, 200);
-  state_->local.close();
-  if (!state_->path.empty()) ::unlink(state_->path.c_str());
+  state_->front.close(kFarewell);
 }
 
 }  // namespace windlass::worker

@@ -1,11 +1,13 @@
-// The daemon's two sockets: one ROUTER for local clients (ipc, and tcp where configured), one DEALER towards the
+// The daemon's two sides: the front for local clients (ipc, and tcp where configured), and a ZeroMQ DEALER towards the
 // bridge. Neither ever blocks. Control thread.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 #include <vector>
 
@@ -17,7 +19,7 @@ namespace windlass::worker {
 class Endpoint {
  public:
   Endpoint();
-  ~Endpoint();  // gives what was sent last 200 ms to leave
+  ~Endpoint();
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
 
@@ -36,12 +38,18 @@ class Endpoint {
   void hang_up();
   [[nodiscard]] bool dialled() const;
 
+  // Of clients that the last wait() told of.
   std::optional<Received> receive_local();
   std::optional<Received> receive_bridge();
   Sent send_local(const std::string& route, const std::string& header, const Frames& frames);
   Sent send_bridge(const std::string& header, const Frames& frames);
 
-  // Waits until a socket or one of `fds` is readable, or `timeout` is over (never longer than a minute).
+  // Hears of each client that is refused: a short name of the reason, and a sentence.
+  void on_refused(std::function<void(const char* reason, std::string_view why)> refused);
+  [[nodiscard]] std::size_t connections() const;
+
+  // Sends what waits. Then waits until a socket or one of `fds`, as a rule the same ones, is readable, or `timeout` is
+  // over (never longer than a minute).
   struct Ready {
     bool local = false;
     bool bridge = false;
@@ -49,7 +57,7 @@ class Endpoint {
   };
   Ready wait(const std::vector<int>& fds, std::chrono::milliseconds timeout);
 
-  // Stops listening and hangs up.
+  // Stops listening and hangs up; gives what was sent last 200 ms to leave.
   void close();
 
  private:

@@ -1,4 +1,5 @@
 // windlassd: reads its configuration, serves until a signal, and drains.
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -28,8 +29,17 @@ int open_signals() {
   return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+// As many open files as the system lets us have: each client takes one. Nothing here uses select().
+void raise_open_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int serve(const Start& start) {
   log_configure(start.loaded.config.log);
+  raise_open_files();
   DaemonOptions options;
   options.config = start.loaded.config;
   options.signal_fd = open_signals();

@@ -17,6 +17,7 @@ enum class Metric {
   messages_dropped,       // counter {reason}
   requests_refused,       // counter {reason}
   peers_refused,          // counter {reason}
+  connections,            // gauge
   clients,                // gauge
   answers_kept,           // gauge
   bridge_connected,       // gauge, 0 or 1

@@ -1,0 +1,209 @@
+#include "worker/front/front.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <random>
+
+#include "worker/front/front_limits.hpp"
+
+namespace windlass::worker {
+namespace {
+
+// Of as many descriptors as this process may have; a small limit is shared half and half.
+std::size_t connections_max() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const auto all = static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, 1U << 24U));
+  return all > 2 * kDescriptorsKept ? all - kDescriptorsKept : all / 2;
+}
+
+Descriptor reserve() {
+  return Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+}  // namespace
+
+Front::Front(Poll& poll)
+    : poll_(poll),
+      scratch_(std::make_unique_for_overwrite<char[]>(Incoming::kRestBytesMax + kReadBytesMax)),
+      reserve_(reserve()),
+      connections_max_(connections_max()),
+      next_route_(std::random_device{}()) {
+  listeners_.reserve(kListenersMax);
+}
+
+Front::~Front() = default;
+
+void Front::listen(Listener listener) {
+  poll_.add(listener.fd(), kFirstTag + listeners_.size());
+  listeners_.push_back(std::move(listener));
+}
+
+void Front::ready(const epoll_event& event, Time now) {
+  const std::uint64_t at = event.data.u64 - kFirstTag;
+  if (at < kListenersMax) {
+    if (at < listeners_.size()) accept(listeners_[at], now);
+    return;
+  }
+  const auto slot = static_cast<Slot>(at - kListenersMax);
+  if (slot >= slots_.size() || !slots_[slot]) return;
+  if ((event.events & EPOLLOUT) != 0) flush_one(slot);
+  if ((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && slots_[slot]) ready_.push_back(slot);
+}
+
+void Front::accept(Listener& listener, Time now) {
+  using Fate = Listener::Accepted::Fate;
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    Listener::Accepted accepted = listener.accept();
+    switch (accepted.fate) {
+      case Fate::none:
+        return;
+      case Fate::stranger:
+        refuse("user", "its process runs as a user that security.local_uids does not list");
+        break;
+      case Fate::no_descriptors:
+        if (!refuse_one_waiting(listener)) return rest(now);
+        break;
+      case Fate::failed:
+        refuse("system", "the system has no memory for another connection");
+        return rest(now);
+      case Fate::client:
+        if (!admit(std::move(accepted), now)) return rest(now);
+        break;
+    }
+  }
+}
+
+bool Front::admit(Listener::Accepted accepted, Time now) {
+  if (connections_ >= connections_max_) {
+    refuse("descriptors", "the limit of open files (LimitNOFILE, ulimit -n) allows no more clients");
+    return true;
+  }
+  if (greeting_ >= std::min(kHandshakesMax, connections_max_ / 2 + 1)) {
+    while (!still_greets(greetings_.front())) greetings_.pop_front();
+    refuse_and_hang_up(greetings_.front().slot, "greeting",
+                       "too many clients that came after it have not greeted either");
+  }
+  if (free_.empty()) {
+    free_.push_back(static_cast<Slot>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const Slot slot = free_.back();
+  static const std::string kGreeting = zmtp::greeting();
+  const int fd = accepted.socket.get();
+  if (!poll_.add(fd, tag_of(slot))) {
+    refuse("system", "the system cannot watch another connection");
+    return false;
+  }
+  if (::send(fd, kGreeting.data(), kGreeting.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
+      static_cast<ssize_t>(kGreeting.size())) {
+    return true;  // it went again already
+  }
+  free_.pop_back();
+  auto connection = std::make_unique<Connection>();
+  connection->socket = std::move(accepted.socket);
+  connection->uid = accepted.uid;
+  connection->number = ++came_;
+  greetings_.push_back({slot, connection->number, now + kHandshakeMax});
+  slots_[slot] = std::move(connection);
+  ++connections_;
+  ++greeting_;
+  return true;
+}
+
+// With no descriptor left nobody can be accepted, and who waits would make the listener ready for ever.
+bool Front::refuse_one_waiting(Listener& listener) {
+  using Fate = Listener::Accepted::Fate;
+  refuse("descriptors", "all open files that the limit allows (LimitNOFILE, ulimit -n) are in use");
+  reserve_.reset();
+  const Fate fate = listener.accept().fate;
+  reserve_ = reserve();
+  return reserve_ && fate != Fate::no_descriptors && fate != Fate::failed;
+}
+
+void Front::rest(Time now) {
+  for (const Listener& listener : listeners_) poll_.remove(listener.fd());
+  rested_until_ = now + kAcceptRest;
+}
+
+void Front::turn(Time now) {
+  if (rested_until_ && now >= *rested_until_) {
+    rested_until_.reset();
+    if (!reserve_) reserve_ = reserve();
+    for (std::size_t i = 0; i < listeners_.size(); ++i) poll_.add(listeners_[i].fd(), kFirstTag + i);
+  }
+  while (!greetings_.empty()) {
+    const Greeting& oldest = greetings_.front();
+    if (still_greets(oldest)) {
+      if (now < oldest.until) return;
+      refuse_and_hang_up(oldest.slot, "greeting", "it did not greet within 10 s");
+    }
+    greetings_.pop_front();
+  }
+}
+
+Time Front::next_due() const {
+  Time due = Time::max();
+  if (rested_until_) due = *rested_until_;
+  if (!greetings_.empty()) due = std::min(due, greetings_.front().until);
+  return due;
+}
+
+bool Front::still_greets(const Greeting& greeting) const {
+  const auto& connection = slots_[greeting.slot];
+  return connection && connection->number == greeting.number && !connection->open;
+}
+
+void Front::refuse(const char* reason, std::string_view why) const {
+  if (refused_) refused_(reason, why);
+}
+
+void Front::refuse_and_hang_up(Slot slot, const char* reason, std::string_view why, bool tell) {
+  refuse(reason, why);
+  if (tell) {
+    const std::string said = zmtp::error(why);
+    (void)::send(slots_[slot]->socket.get(), said.data(), said.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  hang_up(slot);
+}
+
+void Front::hang_up(Slot slot) {
+  Connection& connection = *slots_[slot];
+  if (current_ == slot) {
+    current_ = kNobody;
+    unread_ = {};
+  }
+  if (connection.open) {
+    const auto found = routes_.find(connection.route);
+    if (found != routes_.end() && found->second == slot) routes_.erase(found);
+  } else {
+    --greeting_;
+  }
+  held_ -= connection.held;
+  if (connection.outgoing) waiting_ -= connection.outgoing->bytes();
+  slots_[slot].reset();
+  free_.push_back(slot);
+  --connections_;
+}
+
+void Front::close(std::chrono::milliseconds linger) {
+  for (const Listener& listener : listeners_) poll_.remove(listener.fd());
+  listeners_.clear();
+  flush();
+  const Time until = Clock::now() + linger;
+  while (waiting_ > 0 && Clock::now() < until) {
+    ::poll(nullptr, 0, 1);
+    for (Slot slot = 0; slot < slots_.size(); ++slot) {
+      if (slots_[slot] && slots_[slot]->outgoing) flush_one(slot);
+    }
+  }
+  for (Slot slot = 0; slot < slots_.size(); ++slot) {
+    if (slots_[slot]) hang_up(slot);
+  }
+}
+
+}  // namespace windlass::worker

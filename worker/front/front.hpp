@@ -1,0 +1,136 @@
+// The daemon's front towards its clients: a ROUTER that speaks ZMTP 3 with the NULL mechanism, on sockets of the file
+// system and of tcp. It knows clients by their routing ids, takes their messages in fair turns, and sends what they are
+// answered; it never blocks, and a client that is not at work costs it no buffer. Everything is bounded by what
+// front_limits.hpp names. No thread of its own: the control thread waits on its Poll and hands over what is ready.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "worker/answer.hpp"
+#include "worker/front/incoming.hpp"
+#include "worker/front/listener.hpp"
+#include "worker/front/outgoing.hpp"
+#include "worker/front/poll.hpp"
+
+namespace windlass::worker {
+
+class Front {
+ public:
+  // Tags below it are not the front's.
+  static constexpr std::uint64_t kFirstTag = std::uint64_t{1} << 32U;
+
+  // `refused` hears of each client that is hung up on: a short name of the reason, and a sentence.
+  using Refused = std::function<void(const char* reason, std::string_view why)>;
+  explicit Front(Poll& poll);
+  ~Front();
+  Front(const Front&) = delete;
+  Front& operator=(const Front&) = delete;
+
+  void on_refused(Refused refused) { refused_ = std::move(refused); }
+  // Serves whoever comes there; the first that is added comes first in turn.
+  void listen(Listener listener);
+
+  // What the Poll told of a tag from kFirstTag on.
+  void ready(const epoll_event& event, Time now);
+  // Hangs up on who is too slow in greeting; to be called now and then, at next_due() at the latest.
+  void turn(Time now);
+  [[nodiscard]] Time next_due() const;
+
+  struct Message {
+    std::string route;
+    Frames frames;
+  };
+  // The next whole message of those that are ready.
+  std::optional<Message> receive();
+  // receive() would look for more, though the Poll tells of nothing new.
+  [[nodiscard]] bool pending() const { return current_ != kNobody || at_ready_ < ready_.size(); }
+
+  // Leaves with the next flush(), or with the next client's turn.
+  Sent send(const std::string& route, std::string_view header, const Frames& frames);
+  void flush();
+
+  // Stops listening, and gives what was sent last `linger` to leave.
+  void close(std::chrono::milliseconds linger);
+
+  [[nodiscard]] std::size_t connections() const { return connections_; }
+
+ private:
+  using Slot = std::uint32_t;
+  static constexpr Slot kNobody = ~Slot{0};
+  static constexpr std::uint64_t kListenersMax = 16;  // tags from kFirstTag on; those of connections follow
+  static constexpr std::uint64_t tag_of(Slot slot) { return kFirstTag + kListenersMax + slot; }
+
+  struct Connection {
+    Descriptor socket;
+    bool open = false;  // has its route
+    bool dirty = false;
+    bool watched_for_room = false;
+    std::optional<uid_t> uid;
+    std::uint64_t number = 0;  // of all that came, this one
+    std::string route;
+    Incoming incoming;
+    std::unique_ptr<Outgoing> outgoing;  // null: nothing waits
+    std::size_t held = 0;                // of incoming, as counted in held_
+  };
+  struct Greeting {
+    Slot slot = kNobody;
+    std::uint64_t number = 0;
+    Time until{};
+  };
+
+  // Coming and going: front.cpp.
+  void accept(Listener& listener, Time now);
+  bool admit(Listener::Accepted accepted, Time now);
+  bool refuse_one_waiting(Listener& listener);
+  void rest(Time now);
+  void refuse(const char* reason, std::string_view why) const;
+  void hang_up(Slot slot);
+  void refuse_and_hang_up(Slot slot, const char* reason, std::string_view why, bool tell = false);
+  [[nodiscard]] bool still_greets(const Greeting& greeting) const;
+
+  // Traffic: front_traffic.cpp.
+  bool begin_reading();
+  bool read_some(Connection& connection);
+  void end_reading();
+  std::optional<Message> take();
+  void enrol(Slot slot, std::string_view wished);
+  std::string new_route();
+  void count_held(Connection& connection);
+  Outgoing& outgoing_of(Slot slot);
+  void say(Slot slot, std::string_view bytes);
+  void flush_one(Slot slot);
+  void watch_for_room(Slot slot, bool wanted);
+
+  Poll& poll_;
+  Refused refused_;
+  std::vector<Listener> listeners_;
+  std::vector<std::unique_ptr<Connection>> slots_;
+  std::vector<Slot> free_;
+  std::unordered_map<std::string, Slot> routes_;
+  std::vector<Slot> ready_;  // to be read, from at_ready_ on
+  std::size_t at_ready_ = 0;
+  Slot current_ = kNobody;  // whose bytes lie in scratch_
+  std::unique_ptr<char[]> scratch_;
+  std::string_view unread_;  // of scratch_
+  std::vector<Slot> dirty_;
+  std::vector<std::unique_ptr<Outgoing>> spare_;  // with their room
+  std::deque<Greeting> greetings_;                // in the order they came; some have ended
+  std::size_t greeting_ = 0;                      // of them that have not
+  std::optional<Time> rested_until_;              // the system had no means to accept
+  Descriptor reserve_;                            // given up for a moment to refuse one when there are no others
+  std::size_t connections_max_;
+  std::size_t connections_ = 0;
+  std::uint64_t came_ = 0;
+  std::uint32_t next_route_;
+  std::size_t held_ = 0;     // bytes of messages that have not come whole
+  std::size_t waiting_ = 0;  // bytes that have not left
+};
+
+}  // namespace windlass::worker

@@ -1,0 +1,26 @@
+// The limits of the front.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+#include "worker/front/incoming.hpp"
+
+namespace windlass::worker {
+
+inline constexpr std::size_t kDescriptorsKept = 98;  // of the limit, for all else that the daemon opens
+inline constexpr std::size_t kHandshakesMax =
+    4096;  // clients that connected and have not greeted; more: the oldest goes
+inline constexpr std::chrono::seconds kHandshakeMax{10};
+inline constexpr int kAcceptsPerTurn = 64;
+inline constexpr std::chrono::milliseconds kAcceptRest{100};             // where the system cannot give a socket
+inline constexpr std::size_t kReadBytesMax = 64 * 1024;                  // of one client, before the next has its turn
+inline constexpr std::size_t kHeldBytesMax = std::size_t{4} << 30U;      // of messages that have not come whole
+inline constexpr std::size_t kQueueBytesMax = std::size_t{4} << 20U;     // towards one client; one message always fits
+inline constexpr std::size_t kQueuesBytesMax = std::size_t{256} << 20U;  // towards all
+inline constexpr std::size_t kSpareQueues = 64;
+
+static_assert(Incoming::kRestBytesMax < kReadBytesMax);
+static_assert(kQueueBytesMax < kQueuesBytesMax);
+
+}  // namespace windlass::worker

@@ -1,0 +1,199 @@
+// Front: what clients say, and what they are told.
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <new>
+
+#include "worker/front/front.hpp"
+#include "worker/front/front_limits.hpp"
+
+namespace windlass::worker {
+
+std::optional<Front::Message> Front::receive() {
+  for (;;) {
+    if (current_ == kNobody && !begin_reading()) return std::nullopt;
+    try {
+      if (auto message = take()) return message;
+    } catch (const std::bad_alloc&) {
+      refuse_and_hang_up(current_, "memory", "there is not enough memory for its message");
+    }
+  }
+}
+
+// One step with the client whose turn it is.
+std::optional<Front::Message> Front::take() {
+  using Kind = Incoming::Event::Kind;
+  const Slot slot = current_;
+  Connection& connection = *slots_[slot];
+  Incoming::Event event = connection.incoming.take(unread_);
+  switch (event.kind) {
+    case Kind::frame:
+      count_held(connection);
+      return Message{connection.route, std::move(event.frames)};
+    case Kind::ready:
+      enrol(slot, event.bytes);
+      break;
+    case Kind::ping:
+      say(slot, zmtp::pong(event.bytes));
+      break;
+    case Kind::fault:
+      refuse_and_hang_up(slot, "protocol", event.bytes, event.refused_type);
+      break;
+    case Kind::more:
+      count_held(connection);
+      end_reading();
+      if (held_ > kHeldBytesMax) {
+        refuse_and_hang_up(slot, "memory", "the messages of all clients that have not come whole take too much memory");
+      }
+      break;
+    default:
+      break;
+  }
+  return std::nullopt;
+}
+
+// Reads from the next client that is ready, and makes it the current one; false where none is.
+bool Front::begin_reading() {
+  while (at_ready_ < ready_.size()) {
+    const Slot slot = ready_[at_ready_++];
+    if (!slots_[slot]) continue;
+    current_ = slot;
+    bool lives = false;
+    try {
+      lives = read_some(*slots_[slot]);
+    } catch (const std::bad_alloc&) {
+      refuse("memory", "there is not enough memory for its message");
+    }
+    if (lives) return true;
+    hang_up(slot);
+  }
+  ready_.clear();
+  at_ready_ = 0;
+  return false;
+}
+
+// False where the peer has gone.
+bool Front::read_some(Connection& connection) {
+  const std::span<char> room = connection.incoming.room();
+  char* to = room.data();
+  std::size_t had = 0;
+  std::size_t size = room.size();
+  if (room.empty()) {
+    had = connection.incoming.give_rest(scratch_.get());
+    to = scratch_.get() + had;
+    size = kReadBytesMax;
+  }
+  ssize_t got = 0;
+  do {
+    got = ::recv(connection.socket.get(), to, size, MSG_DONTWAIT);
+  } while (got < 0 && errno == EINTR);
+  if (got == 0 || (got < 0 && errno != EAGAIN)) return false;
+  const std::size_t came = got < 0 ? 0 : static_cast<std::size_t>(got);
+  unread_ = room.empty() ? std::string_view(scratch_.get(), had + came) : std::string_view();
+  if (!room.empty()) connection.incoming.filled(came);
+  return true;
+}
+
+void Front::end_reading() {
+  current_ = kNobody;
+  flush();
+}
+
+void Front::count_held(Connection& connection) {
+  const std::size_t held = connection.incoming.held();
+  held_ += held - connection.held;
+  connection.held = held;
+}
+
+// Numbers that no peer may choose: a zero, and four bytes.
+std::string Front::new_route() {
+  std::string route;
+  do {
+    const std::uint32_t number = next_route_++;
+    route.assign(1, '\0');
+    for (unsigned shift = 0; shift < 32; shift += 8) route.push_back(static_cast<char>(number >> shift & 0xffU));
+  } while (routes_.contains(route));
+  return route;
+}
+
+void Front::enrol(Slot slot, std::string_view wished) {
+  Connection& connection = *slots_[slot];
+  std::string route = wished.empty() ? new_route() : std::string(wished);
+  if (const auto found = routes_.find(route); found != routes_.end()) {
+    // A client that was started anew takes the place of the one it was, whose connection may seem to live.
+    if (slots_[found->second]->uid != connection.uid) {
+      return refuse_and_hang_up(slot, "taken", "a client of another user has the routing id that it wants", true);
+    }
+    refuse_and_hang_up(found->second, "replaced", "another client came with its routing id");
+  }
+  routes_.emplace(route, slot);
+  connection.route = std::move(route);
+  connection.open = true;
+  --greeting_;
+  static const std::string kReady = zmtp::ready();
+  say(slot, kReady);
+}
+
+Outgoing& Front::outgoing_of(Slot slot) {
+  Connection& connection = *slots_[slot];
+  if (!connection.outgoing) {
+    if (spare_.empty()) {
+      connection.outgoing = std::make_unique<Outgoing>();
+    } else {
+      connection.outgoing = std::move(spare_.back());
+      spare_.pop_back();
+    }
+  }
+  if (!std::exchange(connection.dirty, true)) dirty_.push_back(slot);
+  return *connection.outgoing;
+}
+
+void Front::say(Slot slot, std::string_view bytes) {
+  outgoing_of(slot).add_bytes(bytes);
+  waiting_ += bytes.size();
+}
+
+Sent Front::send(const std::string& route, std::string_view header, const Frames& frames) {
+  const auto found = routes_.find(route);
+  if (found == routes_.end()) return Sent::gone;
+  const auto& had = slots_[found->second]->outgoing;
+  if (had && !had->empty() && (had->bytes() >= kQueueBytesMax || waiting_ >= kQueuesBytesMax)) return Sent::full;
+  Outgoing& outgoing = outgoing_of(found->second);
+  const std::size_t before = outgoing.bytes();
+  outgoing.add(header, frames);
+  waiting_ += outgoing.bytes() - before;
+  return Sent::yes;
+}
+
+void Front::flush() {
+  for (std::size_t i = 0; i < dirty_.size(); ++i) {
+    const Slot slot = dirty_[i];
+    if (!slots_[slot] || !std::exchange(slots_[slot]->dirty, false)) continue;
+    flush_one(slot);
+  }
+  dirty_.clear();
+}
+
+void Front::flush_one(Slot slot) {
+  Connection& connection = *slots_[slot];
+  if (!connection.outgoing) return;
+  const std::size_t before = connection.outgoing->bytes();
+  const Outgoing::Left left = connection.outgoing->flush(connection.socket.get());
+  waiting_ -= before - connection.outgoing->bytes();
+  if (left == Outgoing::Left::broken) return hang_up(slot);
+  watch_for_room(slot, left == Outgoing::Left::some);
+  if (left == Outgoing::Left::some) return;
+  if (spare_.size() < kSpareQueues) {
+    spare_.push_back(std::move(connection.outgoing));
+  } else {
+    connection.outgoing.reset();
+  }
+}
+
+void Front::watch_for_room(Slot slot, bool wanted) {
+  Connection& connection = *slots_[slot];
+  if (std::exchange(connection.watched_for_room, wanted) == wanted) return;
+  poll_.change(connection.socket.get(), tag_of(slot), EPOLLIN | (wanted ? EPOLLOUT : 0U));
+}
+
+}  // namespace windlass::worker
