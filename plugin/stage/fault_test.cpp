@@ -29,7 +29,9 @@ TEST_P(FaultTest, AFileIsOldOrWholeWhateverFails) {
   Transfer transfer = testing::transfer_of(folder.at("from"), folder.at("new/to"));
   transfer.durability = Durability::full;
   transfer.checksum = {ChecksumKind::xxh3, {}};
-  for (const int error : {EIO, ENOSPC}) {
+  Transfer next = testing::transfer_of(folder.at("from"), folder.at("new/to"));
+  next.durability = Durability::none;
+  for (const int error : {EIO, ENOSPC, EDQUOT}) {
     std::uint64_t at = 1;
     for (;; ++at) {
       std::filesystem::remove_all(folder.at("new"));
@@ -48,6 +50,9 @@ TEST_P(FaultTest, AFileIsOldOrWholeWhateverFails) {
         ASSERT_EQ(outcome.error->code, error == EIO ? Code::data_loss : Code::resource_exhausted)
             << outcome.error->message;
       }
+      faults.fail_at(0, 0);
+      ASSERT_EQ(testing::stage_one(*stager, next).state, State::done) << "the next one, after operation " << at;
+      ASSERT_TRUE(folder.read("new/to") == fresh) << at;
       if (!struck) break;
     }
     EXPECT_GT(at, 30U) << "the faults went through the whole of it";
@@ -98,19 +103,107 @@ TEST_P(FaultTest, ShortResultsChangeNothing) {
   }
 }
 
-TEST_P(FaultTest, WhatStallsStopsNobodyElse) {
-  folder.write("from", testing::noise(1U << 20U));
+TEST_P(FaultTest, EachReadAndWriteMayBeShort) {
+  const std::string content = testing::noise((1U << 20U) + 777);
+  folder.write("from", content);
+  for (const std::uint32_t bytes : {1U, 4096U, 5000U}) {
+    std::uint64_t at = 1;
+    for (bool cut = true; cut; ++at) {
+      faults.cut_at(at, bytes);
+      const Outcome outcome = testing::stage_one(*stager, folder.at("from"), folder.at("to"));
+      ASSERT_EQ(outcome.state, State::done) << bytes << " bytes at " << at << ": " << outcome.error->message;
+      ASSERT_TRUE(folder.read("to") == content) << bytes << " bytes at " << at;
+      cut = faults.cut();
+    }
+    EXPECT_GT(at, 10U);
+  }
+}
+
+// However long a completion takes: there is no clock in it, it comes when the test says so.
+TEST_P(FaultTest, WhatStallsAtAnyCompletionStopsNobodyElse) {
+  stager = testing::open_stager(GetParam(), {}, &faults);  // with room for a thread more
+  const std::string content = testing::noise(1U << 20U);
+  folder.write("from", content);
+  folder.write("tree/a", "a");
+  folder.write("tree/sub/b", content);
   folder.write("other", "bytes");
-  faults.stall_at(3);
-  const auto stalled = testing::submit_one(*stager, testing::transfer_of(folder.at("from"), folder.at("to")));
-  ASSERT_TRUE(testing::eventually([&] { return faults.stalled(); }));
-  EXPECT_EQ(testing::stage_one(*stager, folder.at("other"), folder.at("to2")).state, State::done);
-  EXPECT_TRUE(stager->cancel(stalled));
-  EXPECT_FALSE(stalled->ended());
+  for (const bool tree : {false, true}) {
+    std::uint64_t at = 1;
+    for (bool struck = true; struck; ++at) {
+      std::filesystem::remove_all(folder.at("in"));
+      Transfer transfer = testing::transfer_of(folder.at(tree ? "tree" : "from"), folder.at("in/to"));
+      transfer.durability = Durability::full;
+      transfer.tree_atomic = tree && at % 4 < 2;
+      const bool cancels = at % 2 == 0;
+      faults.stall_at(at);
+      const auto late = testing::submit_one(*stager, transfer);
+      ASSERT_TRUE(testing::eventually([&] { return faults.stalled() > 0 || late->ended(); }));
+      struck = faults.stalled() > 0;
+      ASSERT_NE(struck, late->ended()) << at;
+      if (!struck) faults.release();
+      ASSERT_EQ(testing::stage_one(*stager, folder.at("other"), folder.at("to2")).state, State::done) << at;
+      if (struck && cancels) {
+        ASSERT_TRUE(stager->cancel(late)) << at;
+        ASSERT_FALSE(late->ended()) << at;
+      }
+      faults.release();
+      late->wait(std::nullopt);
+      const Outcome& outcome = late->outcome(0);
+      // what was asked too late is done
+      ASSERT_TRUE(outcome.state == State::done || (struck && cancels && outcome.state == State::cancelled)) << at;
+      const std::string now = folder.read(tree ? "in/to/sub/b" : "in/to");
+      ASSERT_TRUE(now == content || (now.empty() && outcome.state == State::cancelled)) << "torn at completion " << at;
+      ASSERT_TRUE(folder.leftovers().empty()) << folder.leftovers()[0] << " left at completion " << at;
+      ASSERT_EQ(stager->counters().bytes_in_flight, 0U) << at;
+    }
+    EXPECT_GT(at, 30U) << "the stalls went through the whole of it";
+  }
+}
+
+// As where a network mount hangs: each thread that touches it waits.
+TEST_P(FaultTest, WhenAllThreadsStallDeadlinesAreKeptAndOthersAreServed) {
+  stager = testing::open_stager(GetParam(), {}, &faults);
+  folder.write("from", "bytes");
+  Request many;  // so many that a look at them is left to the survey, which stalls too
+  for (int i = 0; i < 20; ++i)
+    many.transfers.push_back(testing::transfer_of(folder.at("from"), folder.at("to" + std::to_string(i))));
+  faults.stall_at(1, 3);
+  auto call = stager->submit(std::move(many), "", 0);
+  ASSERT_TRUE(call);
+  ASSERT_TRUE(testing::eventually([&] { return faults.stalled() == 3; }));
+  Transfer urgent = testing::transfer_of(folder.at("from"), folder.at("urgent"));
+  urgent.priority = -1;
+  urgent.deadline_ms = 20;
+  const auto late = testing::submit_one(*stager, urgent);
+  late->wait(std::nullopt);
+  EXPECT_EQ(late->outcome(0).state, State::expired);
+  EXPECT_EQ(testing::stage_one(*stager, folder.at("from"), folder.at("other")).state, State::done);
+  EXPECT_EQ(faults.stalled(), 3U);
+  EXPECT_FALSE((*call)->ended());
   faults.release();
-  stalled->wait(std::nullopt);
-  EXPECT_EQ(stalled->outcome(0).state, State::cancelled);
-  EXPECT_TRUE(folder.leftovers().empty());
+  (*call)->wait(std::nullopt);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ((*call)->outcome(i).state, State::done);
+}
+
+TEST_P(FaultTest, WhoSubmitsWaitsForNoDisk) {
+  folder.write("from", "bytes");
+  Options options;
+  options.schedule.quota_per_client = 4;
+  stager = testing::open_stager(GetParam(), options, &faults);
+  const auto submit = [&] {
+    Request request;
+    request.transfers.push_back(testing::transfer_of(folder.at("from"), folder.at("to")));
+    return stager->submit(std::move(request), "client", 0);
+  };
+  const auto refused = submit();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::resource_exhausted);
+  faults.stall_at(1);
+  auto taken = submit();  // what cannot be measured counts nothing
+  ASSERT_TRUE(taken) << taken.error().message;
+  faults.release();
+  (*taken)->wait(std::nullopt);
+  EXPECT_EQ((*taken)->outcome(0).state, State::done);
 }
 
 TEST_P(FaultTest, WhatMayPassIsTriedAgain) {

@@ -147,6 +147,8 @@ class Filler {
       return fail_errno(-result, "set the mode of", wish_.to_path);
     if (const int result = fs.set_modified(to_, source_.info.modified); result < 0)
       return fail_errno(-result, "set the time of", wish_.to_path);
+    if (wish_.flush)
+      if (const int result = fs.flush(to_); result < 0) return fail_errno(-result, "finish writing", wish_.to_path);
     if (!wish_.sync) return {};
     if (const int result = fs.sync(to_); result < 0) return fail_errno(-result, "sync", wish_.to_path);
     return {};

@@ -24,6 +24,7 @@ struct FileWish {
   std::optional<ChecksumWish> checksum;
   std::optional<std::uint32_t> mode;
   bool sync = true;
+  bool flush = false;          // where it is not synced
   std::string_view from_path;  // for messages
   std::string_view to_path;
   bool clone = true;  // try to share the blocks

@@ -197,6 +197,11 @@ class RealFs final : public Fs {
     const struct timespec times[2] = {{0, UTIME_OMIT}, {time.seconds, time.nanoseconds}};
     return answer([&] { return ::utimensat(folder, name, times, AT_SYMLINK_NOFOLLOW); });
   }
+  int flush(int fd) override {
+    const int twin = answer([&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 0); });
+    if (twin < 0) return twin;
+    return ::close(twin) == 0 || errno == EINTR ? 0 : -errno;
+  }
   int sync(int fd) override {
     return answer([&] { return ::fsync(fd); });
   }

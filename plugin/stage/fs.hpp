@@ -84,6 +84,7 @@ class Fs {
   virtual int set_mode(int fd, mode_t mode) = 0;                            // of O_PATH too
   virtual int set_modified(int fd, const Time& time) = 0;
   virtual int set_link_modified(int folder, const char* name, const Time& time) = 0;
+  virtual int flush(int fd) = 0;  // what is else told at the close alone, as network file systems tell of a full quota
   virtual int sync(int fd) = 0;
   virtual int sync_all(int fd) = 0;  // the whole file system that holds fd
 };

@@ -29,6 +29,7 @@ Status FilePace::admit(std::uint64_t bytes) {
 }
 
 void FilePace::moved(std::uint64_t bytes) {
+  meter_.steps.fetch_add(1, std::memory_order_relaxed);
   position_ += bytes;
   if (position_ <= told_) return;
   done_ += position_ - told_;

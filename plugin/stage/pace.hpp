@@ -29,6 +29,7 @@ class Meter {
 
   std::atomic<std::int64_t> bytes_in_flight{0};
   std::atomic<std::uint64_t> fallbacks{0};
+  std::atomic<std::uint64_t> steps{0};  // grows as long as anything gets on
 
  private:
   static std::uint32_t at_once(std::uint64_t bandwidth_max) {

@@ -56,6 +56,7 @@ class FileRun {
              transfer_.checksum,
              transfer_.mode,
              transfer_.durability != Durability::none,
+             transfer_.durability == Durability::none,
              transfer_.source.given,
              transfer_.target.given};
     auto range = range_of(wish_, source->info.size);

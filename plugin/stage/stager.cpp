@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <new>
+#include <system_error>
+#include <utility>
 
 #include "plugin/stage/tree.hpp"
 #include "plugin/stage/uring_queue.hpp"
@@ -18,6 +20,8 @@ constexpr unsigned kRetryDoublings = 5;
 constexpr unsigned kMeasuredAtOnce = 16;  // transfers
 constexpr auto kMeasuredAfter = std::chrono::milliseconds(100);
 constexpr unsigned kQuotaLooksMax = 80;  // of 256 entries each
+constexpr auto kQuotaWait = std::chrono::milliseconds(250);
+constexpr auto kHangs = std::chrono::milliseconds(1000);  // no thread has got on for so long
 
 Outcome ended_before_begin(State state, Code code, std::string message) {
   Outcome outcome;
@@ -77,8 +81,9 @@ std::string owner_of(const Options& options) {
 
 }  // namespace
 
-Stager::Stager(Options options, Fs& fs, std::string engine, MakeQueue make_queue)
+Stager::Stager(Options options, const BufferPlan& plan, Fs& fs, std::string engine, MakeQueue make_queue)
     : options_(std::move(options)),
+      plan_(plan),
       fs_(fs),
       make_queue_(std::move(make_queue)),
       roots_(fs),
@@ -93,11 +98,11 @@ Result<std::unique_ptr<Stager>> Stager::open(Options options, Fs& fs, std::strin
                 "threads is " + std::to_string(options.threads) + "; give 1 to " + std::to_string(kThreadsMax));
   auto plan = plan_buffers(options.bytes_in_flight_max, options.threads);
   if (!plan) return fail(plan.error());
-  std::unique_ptr<Stager> stager(new Stager(std::move(options), fs, std::move(engine), std::move(make_queue)));
+  std::unique_ptr<Stager> stager(new Stager(std::move(options), *plan, fs, std::move(engine), std::move(make_queue)));
   if (auto opened = stager->roots_.open(stager->options_.roots); !opened) return fail(opened.error());
   if (auto opened = stager->open_journal(); !opened) return fail(opened.error());
   if (stager->ends_->fd() < 0) return fail_errno(EMFILE, "make", "an eventfd");
-  stager->start(*plan);
+  stager->start();
   return stager;
 }
 
@@ -110,9 +115,10 @@ Result<std::unique_ptr<Stager>> Stager::open(Options options) {
   return stager;
 }
 
-void Stager::start(const BufferPlan& plan) {
-  for (unsigned i = 0; i < options_.threads; ++i) threads_.emplace_back([this, plan] { work(plan); });
+void Stager::start() {
+  for (unsigned i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(false); });
   threads_.emplace_back([this] { keep_deadlines(); });
+  if (journal_) survey_.at(Clock::now(), [this] { sweep_dead(); });
 }
 
 Stager::~Stager() {
@@ -129,19 +135,29 @@ Stager::~Stager() {
   work_.notify_all();
   deadlines_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  for (StandIn& one : stand_ins_) one.thread.join();
 }
 
-// Where quotas hold, sizes are asked for at once; of very large trees only so much as is found without delay.
-std::uint64_t Stager::measured_bytes(const Request& request, std::vector<std::uint64_t>& each) const {
+// Where quotas hold, sizes are asked for at once; of very large trees only so much as is found without delay, and
+// nothing where the disk does not answer: whoever submits waits for no disk.
+std::uint64_t Stager::measured_bytes(const Request& request, std::vector<std::uint64_t>& each) {
   each.assign(request.transfers.size(), 0);
   if (options_.schedule.quota_per_client == 0) return 0;
+  struct Sizes {
+    explicit Sizes(const std::vector<Transfer>& all) : transfers(all), bytes(all.size()) {}
+    const std::vector<Transfer> transfers;
+    std::vector<std::atomic<std::uint64_t>> bytes;
+  };
+  const auto sizes = std::make_shared<Sizes>(request.transfers);
+  survey_.within(kQuotaWait, [this, sizes] {
+    unsigned asked = 0;
+    for (std::size_t i = 0; i < sizes->bytes.size(); ++i) {
+      const auto size = measure_source(shared_, sizes->transfers[i], [&asked] { return ++asked < kQuotaLooksMax; });
+      if (size) sizes->bytes[i] = size->bytes;
+    }
+  });
   std::uint64_t sum = 0;
-  unsigned asked = 0;
-  for (std::size_t i = 0; i < each.size(); ++i) {
-    const auto size = measure_source(shared_, request.transfers[i], [&asked] { return ++asked < kQuotaLooksMax; });
-    if (size) each[i] = size->bytes;
-    sum += each[i];
-  }
+  for (std::size_t i = 0; i < each.size(); ++i) sum += each[i] = sizes->bytes[i];
   return sum;
 }
 
@@ -230,36 +246,65 @@ Status Stager::open_journal() {
   return {};
 }
 
-Clock::time_point Stager::sweep_dead() {
-  if (!journal_) return Clock::time_point::max();
+// By the survey, and again when the next ones die.
+void Stager::sweep_dead() {
   for (const Journal::Left& left : journal_->take_dead(wall_now())) {
     sweep(shared_, left.entry);
     journal_->end(left.id);
   }
-  const auto next = journal_->next_dead();
-  return next ? Clock::now() + std::max(*next - wall_now(), std::chrono::seconds(1)) : Clock::time_point::max();
+  if (const auto next = journal_->next_dead())
+    survey_.at(Clock::now() + std::max(*next - wall_now(), std::chrono::seconds(1)), [this] { sweep_dead(); });
 }
 
+// Touches no disk.
 void Stager::keep_deadlines() {
   block_signals();
-  auto next_sweep = Clock::now();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    if (Clock::now() >= next_sweep) {
-      lock.unlock();
-      next_sweep = sweep_dead();
-      lock.lock();
-    }
     expire(lock);
-    measure_due(lock);
+    stand_in_where_all_hang(lock);
     if (stopping_) break;
     const auto deadline = schedule_.next_deadline();
-    const auto measuring = to_measure_.empty() ? next_sweep : to_measure_.front().first;
-    if (const auto next = std::min({deadline.value_or(next_sweep), measuring, next_sweep});
-        next != Clock::time_point::max())
-      deadlines_.wait_until(lock, next);
+    if (const bool waits = schedule_.queued() > 0; waits || deadline)
+      deadlines_.wait_until(lock, std::min(deadline.value_or(Clock::time_point::max()),
+                                           waits ? Clock::now() + kHangs / 4 : Clock::time_point::max()));
     else
       deadlines_.wait(lock);
+  }
+}
+
+// Each thread is kept by a disk that does not answer while others' transfers wait: one more thread serves these. Each
+// has its share of the byte budget, which is the limit.
+void Stager::stand_in_where_all_hang(std::unique_lock<std::mutex>& lock) {
+  const auto now = Clock::now();
+  const std::uint64_t steps = meter_.steps.load(std::memory_order_relaxed);
+  if (schedule_.queued() == 0 || steps != std::exchange(steps_seen_, steps)) stuck_since_ = now;
+  for (auto one = stand_ins_.begin(); one != stand_ins_.end();) {
+    const auto at = one++;
+    if (!at->ended) continue;
+    std::list<StandIn> over;
+    over.splice(over.begin(), stand_ins_, at);
+    lock.unlock();
+    over.front().thread.join();
+    lock.lock();
+    one = stand_ins_.begin();
+  }
+  if (stopping_ || now - stuck_since_ < kHangs) return;
+  const std::uint64_t threads = options_.threads + stand_ins_.size() + 1;
+  if (stand_ins_.size() >= kStandInsMax || threads * plan_.count * plan_.bytes > options_.bytes_in_flight_max) return;
+  stuck_since_ = now;
+  StandIn& one = stand_ins_.emplace_back();
+  try {
+    one.thread = std::thread([this, &one] {
+      try {
+        work(true);
+      } catch (const std::bad_alloc&) {  // no memory for its buffers: it helps another time
+      }
+      const std::lock_guard guard(mutex_);
+      one.ended = true;
+    });
+  } catch (const std::system_error&) {
+    stand_ins_.pop_back();  // no more threads are to be had
   }
 }
 
@@ -270,21 +315,29 @@ std::unique_ptr<IoQueue> Stager::new_queue() {
   return make_plain_queue();
 }
 
-void Stager::work(const BufferPlan& plan) {
+// A stand-in helps no tree, which may be what hangs, and ends as soon as another thread is free.
+bool Stager::wait_for_work(std::unique_lock<std::mutex>& lock, bool stands_in) {
+  if (!stands_in && ++idle_ == 1 && !stand_ins_.empty()) work_.notify_all();
+  work_.wait(lock, [&] {
+    return stopping_ || schedule_.queued() > 0 || (stands_in ? idle_ > 0 : tree_with_work() != nullptr);
+  });
+  if (!stands_in) --idle_;
+  return !stopping_ && !(stands_in && idle_ > 0 && schedule_.queued() == 0);
+}
+
+void Stager::work(bool stands_in) {
   block_signals();
-  const Buffers buffers(plan.count, plan.bytes);
+  const Buffers buffers(plan_.count, plan_.bytes);
   std::unique_ptr<IoQueue> io = new_queue();
   std::unique_lock lock(mutex_);
-  for (;;) {
-    work_.wait(lock, [&] { return stopping_ || schedule_.queued() > 0 || tree_with_work() != nullptr; });
+  for (bool stays = true; stays;) {
+    stays = wait_for_work(lock, stands_in);
     expire(lock);
     const auto next = schedule_.next();
     const std::optional<Job> job = next ? std::optional(job_of(*next)) : std::nullopt;
-    const std::shared_ptr<TreeRun> tree = next ? nullptr : tree_with_work();
-    if (!job && tree == nullptr) {
-      if (stopping_) return;
-      continue;
-    }
+    const std::shared_ptr<TreeRun> tree = next || stands_in ? nullptr : tree_with_work();
+    if (!job && tree == nullptr) continue;
+    stays = true;
     if (job) ++running_;
     lock.unlock();
     if (io->broken()) io = new_queue();
@@ -295,6 +348,7 @@ void Stager::work(const BufferPlan& plan) {
       --running_;
       lock.unlock();
       finish(*job, std::move(outcome));
+      meter_.steps.fetch_add(1, std::memory_order_relaxed);
     } else {
       help_tree(*tree, tools);
     }
@@ -321,25 +375,12 @@ void Stager::begin_measuring(const std::shared_ptr<Call>& call) {
   if (call->measured.exchange(true)) return;
   unsigned asked = 0;
   if (call->transfers().size() <= kMeasuredAtOnce && measure(*call, [&] { return asked++ < kMeasuredAtOnce; })) return;
-  {
-    const std::lock_guard lock(mutex_);
-    to_measure_.emplace_back(Clock::now() + kMeasuredAfter, call);
-  }
-  deadlines_.notify_all();
-}
-
-void Stager::measure_due(std::unique_lock<std::mutex>& lock) {
-  while (!stopping_ && !to_measure_.empty() && to_measure_.front().first <= Clock::now()) {
-    const std::shared_ptr<Call> call = std::move(to_measure_.front().second);
-    to_measure_.pop_front();
-    lock.unlock();
+  survey_.at(Clock::now() + kMeasuredAfter, [this, call] {
     measure(*call, [&] {
-      std::unique_lock look(mutex_);
-      expire(look);
+      const std::lock_guard look(mutex_);
       return !stopping_ && !call->ended() && !call->cancelled;
     });
-    lock.lock();
-  }
+  });
 }
 
 Outcome Stager::run_once(const Tools& tools, const Running& running) {

@@ -9,12 +9,14 @@
 #include "plugin/stage/call.hpp"
 #include "plugin/stage/run.hpp"
 #include "plugin/stage/schedule.hpp"
+#include "plugin/stage/survey.hpp"
 
 namespace windlass::stage {
 
 enum class EngineWish : std::uint8_t { automatic, uring, threads };
 
 inline constexpr unsigned kThreadsMax = 256;
+inline constexpr unsigned kStandInsMax = 8;
 inline constexpr std::uint32_t kRequestBytes = 1U << 20U;  // of one read or write
 inline constexpr unsigned kRequestsPerThread = 4;          // in flight
 inline constexpr std::uint64_t kBytesInFlightDefault = 64ULL << 20U;
@@ -84,20 +86,21 @@ class Stager final : private Helpers {
     std::optional<Clock::time_point> deadline;
   };
 
-  Stager(Options options, Fs& fs, std::string engine, MakeQueue make_queue);
-  void start(const BufferPlan& plan);
-  void work(const BufferPlan& plan);
+  Stager(Options options, const BufferPlan& plan, Fs& fs, std::string engine, MakeQueue make_queue);
+  void start();
+  void work(bool stands_in);
+  bool wait_for_work(std::unique_lock<std::mutex>& lock, bool stands_in);  // false where the thread is to end
   std::unique_ptr<IoQueue> new_queue();
   Status open_journal();
-  Clock::time_point sweep_dead();  // when to sweep again
+  void sweep_dead();
   void keep_deadlines();
   void expire(std::unique_lock<std::mutex>& lock);
+  void stand_in_where_all_hang(std::unique_lock<std::mutex>& lock);
   Outcome run(const Tools& tools, const Job& job);
   Outcome run_once(const Tools& tools, const Running& running);
   bool measure(Call& call, const std::function<bool()>& go_on);
   void begin_measuring(const std::shared_ptr<Call>& call);
-  void measure_due(std::unique_lock<std::mutex>& lock);
-  std::uint64_t measured_bytes(const Request& request, std::vector<std::uint64_t>& each) const;
+  std::uint64_t measured_bytes(const Request& request, std::vector<std::uint64_t>& each);
   // Without the lock.
   void finish(const Job& job, Outcome outcome);
   Job job_of(Sequence transfer) const;  // with the lock
@@ -109,6 +112,7 @@ class Stager final : private Helpers {
   std::shared_ptr<TreeRun> tree_with_work() const;  // with the lock
 
   const Options options_;
+  const BufferPlan plan_;
   Fs& fs_;
   MakeQueue make_queue_;
   Roots roots_;
@@ -126,11 +130,20 @@ class Stager final : private Helpers {
   Schedule schedule_;
   std::map<Sequence, Job> jobs_;  // accepted and not ended
   std::list<std::shared_ptr<TreeRun>> trees_;
-  std::deque<std::pair<Clock::time_point, std::shared_ptr<Call>>> to_measure_;  // when; by the keeper of deadlines
   Sequence next_sequence_ = 1;
   std::uint64_t running_ = 0;
   Counters totals_;
+  // Threads beyond those that were asked for, made while a disk that hangs keeps all of them.
+  struct StandIn {
+    std::thread thread;
+    bool ended = false;
+  };
+  std::list<StandIn> stand_ins_;
+  unsigned idle_ = 0;  // of the threads that were asked for
+  std::uint64_t steps_seen_ = 0;
+  Clock::time_point stuck_since_{};
   std::vector<std::thread> threads_;
+  Survey survey_;  // the last, so that it ends first
 };
 
 }  // namespace windlass::stage

@@ -207,8 +207,9 @@ Result<Written> TreeRun::copy_file(const Tools& tools, const FolderPtr& folder, 
   auto file = make_temporary(fs_, folder->to.get(), written.temporary, path);
   if (!file) return fail(file.error());
   Temporary temporary(fs_, folder->to.get(), written.temporary, false);
-  const FileWish wish{std::nullopt, std::nullopt, transfer_.checksum, transfer_.mode, own_sync,
-                      path,         path,         folder->clones};
+  const FileWish wish{std::nullopt,   std::nullopt, transfer_.checksum,
+                      transfer_.mode, own_sync,     transfer_.durability == Durability::none,
+                      path,           path,         folder->clones};
   FilePace pace(shared_.meter, running_.cancelled, running_.bytes_done);
   const auto reopen = [&]() -> Result<Source> { return source->file ? std::move(*source) : open_file(*folder, name); };
   auto filled = fill_file(tools, reopen, file->get(), wish, pace);

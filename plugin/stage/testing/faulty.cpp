@@ -1,5 +1,7 @@
 #include "plugin/stage/testing/faulty.hpp"
 
+#include <algorithm>
+
 namespace windlass::stage::testing {
 
 void Faults::fail_at(std::uint64_t at, int error) {
@@ -14,22 +16,34 @@ void Faults::cut_short(std::uint32_t seed, unsigned one_in) {
   one_in_ = one_in;
 }
 
-void Faults::stall_at(std::uint64_t at) {
+void Faults::cut_at(std::uint64_t at, std::uint32_t bytes) {
   const std::lock_guard lock(mutex_);
-  transfers_ = 0;
-  stall_at_ = at;
+  moves_ = 0;
+  cut_at_ = at;
+  cut_bytes_ = bytes;
+}
+
+bool Faults::cut() const {
+  const std::lock_guard lock(mutex_);
+  return moves_ >= cut_at_;
+}
+
+void Faults::stall_at(std::uint64_t at, std::uint64_t count) {
+  const std::lock_guard lock(mutex_);
+  completions_ = 0;
+  stall_from_ = at;
+  stall_to_ = at + count;
 }
 
 void Faults::release() {
   {
     const std::lock_guard lock(mutex_);
-    stall_at_ = 0;
-    stalled_ = false;
+    stall_from_ = stall_to_ = 0;
   }
   released_.notify_all();
 }
 
-bool Faults::stalled() const {
+unsigned Faults::stalled() const {
   const std::lock_guard lock(mutex_);
   return stalled_;
 }
@@ -40,15 +54,18 @@ int Faults::strike() {
 
 std::uint32_t Faults::shortened(std::uint32_t bytes) {
   const std::lock_guard lock(mutex_);
+  if (++moves_ == cut_at_) return std::min(bytes, cut_bytes_);
   if (one_in_ == 0 || bytes < 2 || random_() % one_in_ != 0) return bytes;
   return 1 + static_cast<std::uint32_t>(random_() % (bytes - 1));
 }
 
 void Faults::stall_here() {
   std::unique_lock lock(mutex_);
-  if (++transfers_ != stall_at_) return;
-  stalled_ = true;
-  released_.wait(lock, [&] { return !stalled_; });
+  const std::uint64_t mine = ++completions_;
+  if (mine < stall_from_ || mine >= stall_to_) return;
+  ++stalled_;
+  released_.wait(lock, [&] { return stall_to_ == 0; });
+  --stalled_;
 }
 
 void FaultyQueue::push(const IoOp& op) {

@@ -21,15 +21,18 @@ class Faults {
   void fail_at(std::uint64_t at, int error);
   // Reads and writes are cut short at random, one in `one_in`.
   void cut_short(std::uint32_t seed, unsigned one_in);
-  // Read or write number `at` does not come back before release().
-  void stall_at(std::uint64_t at);
+  // Read or write number `at` (from 1) moves so many bytes at most.
+  void cut_at(std::uint64_t at, std::uint32_t bytes);
+  [[nodiscard]] bool cut() const;
+  // The completions of `count` operations from number `at` on do not come before release(), however long that takes.
+  void stall_at(std::uint64_t at, std::uint64_t count = 1);
   void release();
-  [[nodiscard]] bool stalled() const;
+  [[nodiscard]] unsigned stalled() const;  // threads that wait so
   [[nodiscard]] std::uint64_t count() const { return count_; }
 
   int strike();  // 0 or -error; counts
   std::uint32_t shortened(std::uint32_t bytes);
-  void stall_here();  // counts reads and writes
+  void stall_here();  // counts completions
 
  private:
   std::atomic<std::uint64_t> count_{0};
@@ -39,9 +42,13 @@ class Faults {
   std::condition_variable released_;
   std::minstd_rand random_;
   unsigned one_in_ = 0;
-  std::uint64_t transfers_ = 0;
-  std::uint64_t stall_at_ = 0;
-  bool stalled_ = false;
+  std::uint64_t moves_ = 0;  // reads and writes
+  std::uint64_t cut_at_ = 0;
+  std::uint32_t cut_bytes_ = 0;
+  std::uint64_t completions_ = 0;
+  std::uint64_t stall_from_ = 0;
+  std::uint64_t stall_to_ = 0;
+  unsigned stalled_ = 0;
 };
 
 class FaultyQueue final : public IoQueue {
@@ -103,7 +110,9 @@ class FaultyFs : public Fs {
   }
   std::int64_t seek(int fd, std::uint64_t offset, int whence) override {
     if (const int fault = faults_.strike(); fault != 0) return fault;
-    return under_.seek(fd, offset, whence);
+    const std::int64_t found = under_.seek(fd, offset, whence);
+    faults_.stall_here();
+    return found;
   }
   int set_flags(int fd, int flags) override {
     return pass([&] { return under_.set_flags(fd, flags); });
@@ -117,6 +126,9 @@ class FaultyFs : public Fs {
   int set_link_modified(int folder, const char* name, const Time& time) override {
     return pass([&] { return under_.set_link_modified(folder, name, time); });
   }
+  int flush(int fd) override {
+    return pass([&] { return under_.flush(fd); });
+  }
   int sync(int fd) override {
     return pass([&] { return under_.sync(fd); });
   }
@@ -128,7 +140,9 @@ class FaultyFs : public Fs {
   template <class Call>
   int pass(Call call) {
     if (const int fault = faults_.strike(); fault != 0) return fault;
-    return call();
+    const int result = call();
+    faults_.stall_here();
+    return result;
   }
 
   Fs& under_;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -77,10 +78,17 @@ def _publish_once(file: File, wish: Wish, fd: int) -> tuple[int, str | None]:
         raise invalid(f"{quoted(file.path)} is no regular file; name one")
     first, length = _stretch(file, wish, before.st_size)
     refuse_unless_file(file.spot, file.over_links)
+    _refuse_same(file, before)
     temporary = temporary_name()
     with during("make a temporary beside", file.spot.path):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        out = os.open(temporary, flags, 0o600, dir_fd=file.spot.folder)
+        try:
+            out = os.open(temporary, flags, 0o600, dir_fd=file.spot.folder)
+        except OSError as error:
+            if not isinstance(error, FileExistsError):
+                with contextlib.suppress(OSError):  # a disk that fails may have made it before it says so
+                    remove(file.spot.folder, temporary)
+            raise
     try:
         try:
             digest = new_digest(wish.checksum) if wish.checksum else None
@@ -90,12 +98,24 @@ def _publish_once(file: File, wish: Wish, fd: int) -> tuple[int, str | None]:
             checksum = _checked(file, wish, digest)
             _finish(file, wish, out, before)
         finally:
-            os.close(out)
+            with during("close the temporary beside", file.spot.path):  # some disks tell only then that they are full
+                os.close(out)
         rename(file.ticket, file.spot, temporary)
     except BaseException:
         remove(file.spot.folder, temporary)
         raise
     return length, checksum
+
+
+def _refuse_same(file: File, source: os.stat_result) -> None:
+    try:
+        there = os.stat(file.spot.name, dir_fd=file.spot.folder, follow_symlinks=False)
+    except OSError:
+        return  # nothing there, or what the publishing will tell of
+    if os.path.samestat(source, there):
+        raise invalid(
+            f"the source {quoted(file.path)} and the target {quoted(file.spot.path)} are the same file; choose another"
+        )
 
 
 def _identity(info: os.stat_result) -> tuple[int, ...]:
