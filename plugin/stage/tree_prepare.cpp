@@ -51,6 +51,10 @@ Outcome TreeRun::run(const Tools& tools) {
   Status status;
   if (cancelled_) {
     status = cancelled_error();
+  } else if (!whole_ && replaced()) {
+    failures_.clear();  // of a folder that is no more
+    failure_count_ = 0;
+    status = fail(replaced_error(transfer_));
   } else if (!failures_.empty()) {
     const Error& first = failures_.begin()->second;
     status = fail(first);
@@ -60,8 +64,7 @@ Outcome TreeRun::run(const Tools& tools) {
     status = whole_ ? publish_whole() : sync_end();
   }
   temporary_.reset();  // where the whole was not published
-  if (status && !whole_ && !shared_.targets.publish(key_, running_.sequence, [] { return true; }))
-    status = fail(replaced_error(transfer_));
+  if (status && !whole_ && !claim()) status = fail(replaced_error(transfer_));
   if (record) shared_.journal->end(*record);
   return outcome(std::move(status));
 }
@@ -111,8 +114,41 @@ Status TreeRun::prepare() {
   return open_target(top_->info);
 }
 
+namespace {
+
+// No name holds a slash, so this stands for what is merged into the folder of that name.
+TargetKey merges_key(const TargetKey& name) {
+  return {name.folder, name.name + "/"};
+}
+
+}  // namespace
+
+// A merge says so before it opens the folder: an earlier tree that would take the folder's place comes too late then,
+// as it would take away what this one has published.
+Status TreeRun::come_before_whole(const Spot& spot) {
+  auto key = target_key(fs_, spot.folder.get(), spot.name, transfer_.target.given);
+  if (!key) return fail(key.error());
+  name_key_ = std::move(*key);
+  shared_.targets.publish(merges_key(*name_key_), running_.sequence, [] { return true; });
+  return {};
+}
+
+bool TreeRun::replaced() const {
+  const Sequence mine = running_.sequence;
+  return shared_.targets.replaced(key_, mine) || (name_key_ && shared_.targets.replaced(*name_key_, mine));
+}
+
+bool TreeRun::claim() {
+  const auto as_it_is = [] { return true; };
+  const bool by_name = !name_key_ || shared_.targets.publish(*name_key_, running_.sequence, as_it_is);
+  return shared_.targets.publish(key_, running_.sequence, as_it_is) && by_name;
+}
+
 Status TreeRun::open_target(const FileInfo& source) {
   whole_ = transfer_.tree_atomic;
+  if (!whole_)
+    if (const auto above = shared_.roots.open_parent(transfer_.target, false); above)
+      if (auto told = come_before_whole(*above); !told) return told;
   auto there = shared_.roots.open_place(transfer_.target, O_RDONLY | O_DIRECTORY);
   const bool exists = there.has_value();
   if (!exists && there.error().code != Code::not_found) return fail(there.error());
@@ -133,8 +169,7 @@ Status TreeRun::open_target(const FileInfo& source) {
   }
   if (exists && !whole_) {
     key_ = {top_->to_key, {}};
-    if (shared_.targets.replaced(key_, running_.sequence)) return fail(replaced_error(transfer_));
-    return {};
+    return replaced() ? Status(fail(replaced_error(transfer_))) : Status{};
   }
   auto spot = shared_.roots.open_parent(transfer_.target, true);
   if (!spot) return fail(spot.error());
@@ -142,7 +177,9 @@ Status TreeRun::open_target(const FileInfo& source) {
   auto key = target_key(fs_, spot_.folder.get(), spot_.name, transfer_.target.given);
   if (!key) return fail(key.error());
   key_ = std::move(*key);
-  if (shared_.targets.replaced(key_, running_.sequence)) return fail(replaced_error(transfer_));
+  if (!whole_)
+    if (auto told = come_before_whole(spot_); !told) return told;
+  if (replaced()) return fail(replaced_error(transfer_));
   std::string name = spot_.name;
   if (whole_) {
     if (auto begun = begin_atomic(exists); !begun) return begun;
@@ -179,7 +216,7 @@ Status TreeRun::publish_whole() {
       return fail_errno(-result, "sync", transfer_.target.given);
   int result = 0;
   bool exchanged = false;
-  const bool first = shared_.targets.publish(key_, running_.sequence, [&] {
+  const auto rename = [&] {
     if (running_.cancelled) {
       result = -ECANCELED;
       return false;
@@ -189,7 +226,13 @@ Status TreeRun::publish_whole() {
     exchanged = result == -EEXIST;
     if (exchanged) result = fs_.rename(spot_.folder.get(), name, spot_.name.c_str(), RENAME_EXCHANGE);
     return result == 0;
+  };
+  bool first = true;
+  const bool none_later = shared_.targets.publish(key_, running_.sequence, [&] {
+    first = shared_.targets.publish(merges_key(key_), running_.sequence, rename);
+    return first && result == 0;
   });
+  first = first && none_later;
   if (!first) return fail(replaced_error(transfer_));
   if (result == -ECANCELED) return cancelled_error();
   if (result < 0) return fail_errno(-result, "publish the folder", transfer_.target.given);

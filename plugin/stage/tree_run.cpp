@@ -65,7 +65,7 @@ void TreeRun::work(const Tools& tools, bool to_the_end) {
 }
 
 void TreeRun::begin_folder(const Tools& tools, const FolderPtr& folder, TreeBatch& batch) {
-  if (running_.cancelled) return;
+  if (running_.cancelled || replaced()) return;
   if (auto opened = open_folder(*folder); !opened) return note(folder->path, std::move(opened.error()));
   std::vector<Entry> entries;
   if (const int result = fs_.list(folder->from.get(), entries); result < 0)
@@ -122,7 +122,7 @@ Status TreeRun::enter_target(TreeFolder& folder, int above) {
 
 void TreeRun::take_entries(const Tools& tools, const FolderPtr& folder, std::vector<Entry>& entries, TreeBatch& batch) {
   for (Entry& entry : entries) {
-    if (running_.cancelled) return;
+    if (running_.cancelled || replaced()) return;
     if (entry.name.starts_with(kTemporaryPrefix)) continue;
     FileInfo info;
     if (!entry.type_known) {

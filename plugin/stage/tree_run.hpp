@@ -42,6 +42,10 @@ class TreeRun : public std::enable_shared_from_this<TreeRun> {
   Status open_target(const FileInfo& source);
   Status begin_atomic(bool exists);
   Result<bool> lies_within(int folder, const FileKey& top) const;
+  // Of two trees to one target, one of which takes the place of the whole.
+  Status come_before_whole(const Spot& spot);
+  [[nodiscard]] bool replaced() const;
+  bool claim();
   Status publish_whole();
   Status sync_end() const;
   Outcome outcome(Status status) const;
@@ -77,8 +81,9 @@ class TreeRun : public std::enable_shared_from_this<TreeRun> {
   Helpers& helpers_;
   Spot spot_;  // of the top, where it did not exist or is published as a whole
   FolderPtr top_;
-  TargetKey key_;       // of the top
-  bool whole_ = false;  // tree_atomic
+  TargetKey key_;                      // of the top: by its folder where that is merged into, else by its name
+  std::optional<TargetKey> name_key_;  // by its name too, where it is merged into
+  bool whole_ = false;                 // tree_atomic
   bool whole_published_ = false;
   std::optional<Temporary> temporary_;
 

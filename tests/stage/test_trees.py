@@ -275,3 +275,37 @@ def test_the_error_that_is_raised_tells_of_the_files(stager: Stager, folder: Pat
     assert caught.value.failure_count == 1
     assert caught.value.failures[0].path == "fifo"
     assert caught.value.report.transfers[0].state == "failed"
+
+
+@pytest.mark.parametrize("wholes", [(False, True), (True, False), (True, True), (False, False)])
+def test_of_two_trees_to_one_target_the_later_stays(stager: Stager, folder: Path, wholes: tuple[bool, bool]) -> None:
+    """Where the later was merged first, the earlier was exchanged with it and took it away."""
+    for number in range(60):
+        written(folder / f"early/{number}", b"early" * 2000)
+    for number in range(3):
+        written(folder / f"late/{number}", b"late")
+    for turn in range(6):
+        target = folder / f"target{turn}"
+        if turn % 2:
+            target.mkdir()
+        transfers = [
+            Transfer(folder / name, target, tree_atomic=whole)
+            for name, whole in zip(("early", "late"), wholes, strict=True)
+        ]
+        early, late = stager.stage(transfers, on_error="report").transfers
+        assert late.state == "done"
+        assert early.state in ("done", "cancelled"), early.error
+        if early.state == "cancelled":
+            assert "replaced by a later transfer" in str(early.error)
+        assert all((target / str(number)).read_bytes() == b"late" for number in range(3))
+        if wholes[1]:
+            assert len(os.listdir(target)) == 3
+
+
+def test_the_same_file_in_source_and_target_fails_by_name(stager: Stager, folder: Path) -> None:
+    source = small_tree(folder / "source")
+    (folder / "target").mkdir()
+    os.link(source / "one", folder / "target/one")
+    error = stager.failed(source, folder / "target")
+    assert (error.code, [failure.path for failure in error.failures]) == (Code.INVALID_ARGUMENT, ["one"])
+    assert (folder / "target/sub/two").read_bytes() == b"22" * 5000

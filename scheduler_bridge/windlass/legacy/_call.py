@@ -99,7 +99,6 @@ class Call:
             raise invalid(f"the target {quoted(target)} ends as a folder does; give the path of the file itself")
         spot = self._places.open_parent(target, make=True)
         try:
-            self._refuse_same(source, spot.folder, spot.name, target)
             ORDER.refuse_late(ticket, spot)
             file = File(lambda: self._places.open_source(source), source, spot, ticket, self._advance)
             published = publish_file(file, wish)
@@ -147,20 +146,6 @@ class Call:
         fault = tree.fault()
         if fault is not None:
             raise fault
-
-    def _refuse_same(self, source: bytes, folder: int, name: bytes, target: bytes) -> None:
-        fd = self._places.open_source(source)
-        try:
-            try:
-                there = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            except OSError:
-                return  # nothing there, or what the publishing will tell of
-            if os.path.samestat(os.fstat(fd), there):
-                raise invalid(
-                    f"the source {quoted(source)} and the target {quoted(target)} are the same file; choose another"
-                )
-        finally:
-            os.close(fd)
 
     def _refuse_inside(self, source: int, path: bytes, target: bytes) -> None:
         """The target may not lie beneath the source folder."""
@@ -241,15 +226,16 @@ def _told(fault: Fault) -> dict[str, Any]:
 
 def _totals(wishes: list[dict[str, Any]], places: Places) -> tuple[int | None, int | None]:
     """Bytes and files of the whole call; None as soon as there is a tree, which is not looked through beforehand."""
-    total = 0
+    total = files = 0
     for wish in wishes:
         try:
             fd = places.open_source(wish["source"])
         except (Fault, OSError):
             continue  # it will fail, and says why then
+        files += 1
         info = os.fstat(fd)
         os.close(fd)
         if modes.S_ISDIR(info.st_mode):
             return None, None
         total += wish["range"][1] if "range" in wish else info.st_size
-    return total, len(wishes)
+    return total, files

@@ -110,6 +110,8 @@ class Places:
                 depth -= 1
         made = 0
         try:
+            if _system.is_kernel_view(fd):
+                raise invalid(f"{quoted(path)} lies in a view of the kernel; choose a folder on a disk")
             for part in parts[depth:-1]:
                 fd, made = _made_folder(fd, part, path), made + 1
         except BaseException:
@@ -162,7 +164,7 @@ class Places:
         return _system.open_beneath(above, b"/".join(parts) or b".", flags)
 
     def _refusal(self, error: OSError, doing: str, path: bytes) -> Fault:
-        if self._rooted and error.errno in (errno.EXDEV, errno.ELOOP):
+        if self._rooted and error.errno == errno.EXDEV:
             return _outside(path)
         return fault_of(error, doing, path)
 
@@ -180,6 +182,11 @@ def _made_folder(above: int, name: bytes, path: bytes) -> int:
     with during("make the folders of", path):
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o777, dir_fd=above)
-        fd = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+        try:
+            fd = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            raise FileNotFoundError(errno.ENOENT, "") from None  # a link to nothing, or swapped in meanwhile
     os.close(above)
     return fd

@@ -16,6 +16,8 @@ from . import _system
 from ._faults import Replaced, during, invalid, quoted
 from ._places import Spot
 
+_MERGES = b"/"  # behind a name, which cannot hold it: what is merged into the folder of that name
+
 
 class Order:
     """Which transfer to a target is the later one, among all of this process. Any thread.
@@ -48,13 +50,22 @@ class Order:
         with self.turn(ticket, spot, claim=False):
             pass
 
+    def merges(self, ticket: int, spot: Spot) -> None:
+        """Said before a tree is merged into the folder: an earlier one that would take its place comes too late."""
+        folder = os.fstat(spot.folder)
+        with self._lock:
+            key = (folder.st_dev, folder.st_ino, spot.name + _MERGES)
+            self._published[key] = max(self._published.get(key, 0), ticket)
+
     @contextlib.contextmanager
-    def turn(self, ticket: int, spot: Spot, claim: bool = True) -> Iterator[None]:
+    def turn(self, ticket: int, spot: Spot, claim: bool = True, whole: bool = False) -> Iterator[None]:
         """Around the rename: Replaced where a later transfer was first."""
         folder = os.fstat(spot.folder)
         key = (folder.st_dev, folder.st_ino, spot.name)
         with self._lock:
             if self._published.get(key, 0) > ticket:
+                raise Replaced
+            if whole and self._published.get((*key[:2], spot.name + _MERGES), 0) > ticket:
                 raise Replaced
             yield
             if claim:
@@ -164,7 +175,7 @@ def rename(ticket: int, spot: Spot, temporary: bytes) -> None:
 
 def rename_folder(ticket: int, spot: Spot, temporary: bytes) -> None:
     """The same for a whole folder; one that is there is exchanged with it and removed."""
-    with ORDER.turn(ticket, spot), during("publish", spot.path):
+    with ORDER.turn(ticket, spot, whole=True), during("publish", spot.path):
         try:
             os.rename(temporary, spot.name, src_dir_fd=spot.folder, dst_dir_fd=spot.folder)
             return

@@ -65,6 +65,7 @@ def merge(tree: Tree, source: int, spot: Spot, there: int | None) -> None:
 
     A folder that was there keeps its mode and time; those beneath it take the source's.
     """
+    ORDER.merges(tree.ticket, spot)
     if there is not None:
         _content(tree, source, there, b"", 0)
         _sync(tree, there, tree.target)

@@ -52,12 +52,14 @@ def stage(
         teller.close()
 
 
-def submit_stage(transfers: Iterable[Transfer] | StageRequest, *, roots: Roots | None = None) -> StageFuture:
+def submit_stage(
+    transfers: Iterable[Transfer] | StageRequest, *, roots: Roots | None = None, progress: ProgressArgument = None
+) -> StageFuture:
     """The same in a thread of its own, which ends with the call."""
     request = _served(transfers if isinstance(transfers, StageRequest) else StageRequest(transfers, cache=False))
     places = _places(roots)
     stop = threading.Event()
-    future = StageFuture(stop.set)
+    future = StageFuture(stop.set, progress)
 
     def run() -> None:
         try:
