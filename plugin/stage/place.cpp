@@ -103,10 +103,11 @@ Status check_target_name(const Place& target) {
   if (target.parts.empty())
     return fail(Code::invalid_argument,
                 "the target " + quoted(target.given) + " is the top folder; name what is to be made");
-  if (target.parts.back().starts_with(kTemporaryPrefix))
-    return fail(Code::invalid_argument,
-                "the target " + quoted(target.given) +
-                    ": names that begin with .windlass- are kept for temporaries; choose another name");
+  for (const std::string& part : target.parts)
+    if (part.starts_with(kTemporaryPrefix))
+      return fail(Code::invalid_argument,
+                  "the target " + quoted(target.given) +
+                      ": names that begin with .windlass- are kept for temporaries; choose another name");
   return {};
 }
 

@@ -29,7 +29,7 @@ struct Place {
 // Codes INVALID_ARGUMENT (malformed), UNIMPLEMENTED (a kind that is not served).
 Result<Place> parse_place(std::string_view given);
 
-// INVALID_ARGUMENT where the name is the top folder's or one of a temporary.
+// INVALID_ARGUMENT where it is the top folder, or bears or goes through the name of a temporary.
 Status check_target_name(const Place& target);
 
 }  // namespace windlass::stage

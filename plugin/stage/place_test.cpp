@@ -39,6 +39,7 @@ TEST(Place, NamesTheKindsThatAreNotServed) {
 
 TEST(Place, KeepsTheTemporariesNames) {
   EXPECT_FALSE(check_target_name(*parse_place("/a/.windlass-x")));
+  EXPECT_FALSE(check_target_name(*parse_place("/a/.windlass-x/inner")));
   EXPECT_FALSE(check_target_name(*parse_place("/")));
   EXPECT_TRUE(check_target_name(*parse_place("/a/windlass-x")));
 }

@@ -30,7 +30,7 @@ def wire_target(path: Any, cwd: bytes | None) -> bytes:
     names = [name for name in wire.split(b"/") if name not in (b"", b".")]
     if is_local(wire) and not names:
         raise ValueError("it is the top folder; name what is to be made")
-    if is_local(wire) and names[-1].startswith(TEMPORARY_PREFIX):
+    if is_local(wire) and any(name.startswith(TEMPORARY_PREFIX) for name in names):
         raise ValueError("names that begin with .windlass- are kept for temporaries; choose another name")
     return wire
 

@@ -142,7 +142,7 @@ def test_the_same_file_is_refused(stager: Stager, folder: Path) -> None:
     assert source.read_bytes() == b"kept"
 
 
-@pytest.mark.parametrize("name", [".windlass-x", ".windlass-"])
+@pytest.mark.parametrize("name", [".windlass-x", ".windlass-", ".windlass-x/inner", "sub/.windlass-x/deep/inner"])
 def test_names_of_temporaries_are_refused(stager: Stager, folder: Path, name: str) -> None:
     with pytest.raises(StageError) as caught:
         stager.stage([Transfer(written(folder / "source", b"x"), folder / name)])
