@@ -96,6 +96,7 @@ tl::expected<void, std::string> Daemon::State::open() {
     std::snprintf(name, sizeof name, "/ends-%016zx", std::hash<std::string>{}(config.local.socket));
     auto ends = EndsFile::open(config.state.path + name);
     if (!ends) return tl::unexpected("state.path: " + ends.error());
+    ends_set_aside = ends->set_aside();
     requests->remember(std::move(*ends), Clock::now());
   }
   health.bridge_configured = !config.bridge.address.empty();
@@ -221,7 +222,9 @@ void Daemon::State::publish(Time now) {
   publish_requests(metrics, *requests, *matchers);
   if (keyed) publish_refusals(metrics, keyed->refusals());
   metrics.set(Metric::connections, static_cast<double>(endpoint.connections()));
-  publish_stage(metrics, stager->counters(), stager->engine());
+  StageCounters counters = stager->counters();
+  counters.set_aside += ends_set_aside;
+  publish_stage(metrics, counters, stager->engine());
   const auto sample = sampler->latest();
   if (sample != published) publish_load(metrics, *sample);
   published = sample;

@@ -93,6 +93,7 @@ struct Daemon::State final : Outbox {
   std::uint64_t offers_version = 0;
   std::shared_ptr<const Sample> published;
   Time publish_due{};
+  std::uint64_t ends_set_aside = 0;
   std::optional<Time> draining_since;
   bool ended_all = false;
 };

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <unordered_map>
@@ -39,8 +40,13 @@ std::uint32_t check_of(const proto::RequestId& id, std::string_view result) {
 
 using Order = std::unordered_map<proto::RequestId, std::size_t, proto::RequestIdHash>;
 
-// Reads records up to the first that is torn; answers where that begins.
-std::size_t read_records(const std::string& path, std::vector<EndsFile::Earlier>& found, Order& order) {
+struct Read {
+  std::size_t whole = 0;  // bytes
+  bool torn = false;      // there is more, which is no record
+};
+
+// Reads records up to the first that is torn.
+Read read_records(const std::string& path, std::vector<EndsFile::Earlier>& found, Order& order) {
   std::ifstream file(path, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(file), {}};
   std::size_t at = 0;
@@ -55,7 +61,7 @@ std::size_t read_records(const std::string& path, std::vector<EndsFile::Earlier>
     if (!result.empty()) found[entry->second].result = result;
     at += sizeof head + head.size;
   }
-  return at;
+  return {at, at < bytes.size()};
 }
 
 }  // namespace
@@ -63,8 +69,12 @@ std::size_t read_records(const std::string& path, std::vector<EndsFile::Earlier>
 tl::expected<EndsFile, std::string> EndsFile::open(std::string path) {
   EndsFile file(std::move(path));
   Order order;
-  read_records(file.path_ + ".old", file.earlier_, order);
-  const std::size_t whole = read_records(file.path_, file.earlier_, order);
+  std::size_t whole = 0;
+  for (const std::string& name : {file.path_ + ".old", file.path_}) {
+    const Read read = read_records(name, file.earlier_, order);
+    whole = read.whole;
+    if (read.torn) file.put_aside(name, whole);
+  }
   if (auto begun = file.begin_file(); !begun) return tl::unexpected(begun.error());
   if (::ftruncate(file.fd_, static_cast<off_t>(whole)) != 0) {
     return tl::unexpected(file.path_ + " cannot be cut: " + std::strerror(errno));
@@ -82,12 +92,26 @@ tl::expected<void, std::string> EndsFile::begin_file() {
   return {};
 }
 
+// A copy, for whoever looks into it: the file itself goes on behind its last whole record.
+void EndsFile::put_aside(const std::string& path, std::size_t whole) {
+  ++set_aside_;
+  std::error_code fault;
+  std::string aside;
+  for (int number = 1; number < 1000; ++number) {
+    aside = path + ".aside-" + std::to_string(number);
+    if (std::filesystem::copy_file(path, aside, fault) || !std::filesystem::exists(aside)) break;
+  }
+  std::filesystem::resize_file(path, whole, fault);
+  log_warn("a file of the state could not be read to its end and was set aside", {{"file", path}, {"as", aside}});
+}
+
 EndsFile::EndsFile(EndsFile&& other) noexcept
     : path_(std::move(other.path_)),
       fd_(std::exchange(other.fd_, -1)),
       bytes_(other.bytes_),
       records_(other.records_),
       told_(other.told_),
+      set_aside_(other.set_aside_),
       earlier_(std::move(other.earlier_)) {}
 
 EndsFile::~EndsFile() {

@@ -26,6 +26,8 @@ class EndsFile {
   EndsFile(EndsFile&& other) noexcept;
   EndsFile& operator=(EndsFile&&) = delete;
 
+  // How many files could not be read to their end. What came before holds; the whole of it stays as PATH.aside-NUMBER.
+  [[nodiscard]] unsigned set_aside() const { return set_aside_; }
   // What processes before this one left, in the order accepted; once.
   [[nodiscard]] std::vector<Earlier> take_earlier() { return std::move(earlier_); }
 
@@ -36,6 +38,7 @@ class EndsFile {
  private:
   explicit EndsFile(std::string path) : path_(std::move(path)) {}
   tl::expected<void, std::string> begin_file();
+  void put_aside(const std::string& path, std::size_t whole);
   void append(const proto::RequestId& id, std::string_view result);
 
   std::string path_;
@@ -43,6 +46,7 @@ class EndsFile {
   std::size_t bytes_ = 0;
   std::size_t records_ = 0;
   bool told_ = false;  // that it cannot be written
+  unsigned set_aside_ = 0;
   std::vector<Earlier> earlier_;
 };
 

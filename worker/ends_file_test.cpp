@@ -55,8 +55,15 @@ TEST_F(EndsFileTest, TellsTheNextProcessWhatBeganAndHowItEnded) {
 TEST_F(EndsFileTest, ATornRecordIsCutOffAndWhatFollowsIsRead) {
   opened().began(id_of('a'));
   std::ofstream(path, std::ios::app) << "END1 torn";
-  opened().began(id_of('b'));
-  EXPECT_EQ(opened().take_earlier().size(), 2U);
+  {
+    EndsFile file = opened();
+    EXPECT_EQ(file.set_aside(), 1U);
+    file.began(id_of('b'));
+  }
+  EndsFile file = opened();
+  EXPECT_EQ(file.take_earlier().size(), 2U);
+  EXPECT_EQ(file.set_aside(), 0U);
+  EXPECT_TRUE(std::filesystem::exists(path + ".aside-1"));
 }
 
 TEST_F(EndsFileTest, IsBoundedAndKeepsTheLatest) {
