@@ -93,9 +93,11 @@ class Bridge:
             relative=False,
         )
 
-    def submit_stage(self, node: str, transfers: Iterable[Transfer], *, detach: bool = False) -> StageFuture:
-        """Stages at a node; answers once the node has accepted the call."""
-        return self._submit(node, StageRequest(transfers, relative=False), detach)
+    def submit_stage(
+        self, node: str, transfers: Iterable[Transfer], *, detach: bool = False, progress: ProgressArgument = None
+    ) -> StageFuture:
+        """Stages at a node; answers once the node has accepted the call. `progress` is told in another thread."""
+        return self._submit(node, StageRequest(transfers, relative=False), detach, progress)
 
     def session(self, **options: Any) -> Session:
         """A `windlass.Session` in this process on the offers that the nodes report, which it follows by itself.
@@ -119,10 +121,12 @@ class Bridge:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def begin_stage(self, node: str, request: StageRequest, detach: bool = False) -> RemoteStage:
+    def begin_stage(
+        self, node: str, request: StageRequest, detach: bool = False, progress: ProgressArgument = None
+    ) -> RemoteStage:
         """Hands a STAGE over without waiting for anything."""
         request_id = new_id()
-        remote = RemoteStage(request.transfers, lambda: self._thread.cancel(request_id))
+        remote = RemoteStage(request.transfers, lambda: self._thread.cancel(request_id), progress)
         self._thread.submit_stage(request_id, node, request.body(detach=detach), remote, detach)
         return remote
 
@@ -130,9 +134,9 @@ class Bridge:
         """What `run_stage` follows: a call that the node has accepted."""
         return Accepted(self._submit(node, request, detach=False))
 
-    def _submit(self, node: str, request: StageRequest, detach: bool) -> StageFuture:
+    def _submit(self, node: str, request: StageRequest, detach: bool, progress: ProgressArgument = None) -> StageFuture:
         self._thread.loop.refuse_own_thread()
-        remote = self.begin_stage(node, request, detach)
+        remote = self.begin_stage(node, request, detach, progress)
         try:
             return remote.accepted.result()
         except BaseException:

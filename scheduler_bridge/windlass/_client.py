@@ -94,10 +94,12 @@ class Client:
         """Stages in the daemon and waits for the end; Ctrl-C cancels."""
         return run_stage(transfers, self.submit_and_wait, progress=progress, on_error=on_error)
 
-    def submit_stage(self, transfers: Iterable[Transfer], *, detach: bool = False) -> StageFuture:
-        """Stages in the daemon; answers once the daemon has accepted the call."""
+    def submit_stage(
+        self, transfers: Iterable[Transfer], *, detach: bool = False, progress: ProgressArgument = None
+    ) -> StageFuture:
+        """Stages in the daemon; answers once the daemon has accepted the call. `progress` is told in another thread."""
         request = StageRequest(transfers)
-        return self._submit(request, detach)
+        return self._submit(request, detach, progress)
 
     def load(self) -> Record:
         """The daemon's latest load report, its `age_seconds` in it."""
@@ -164,10 +166,12 @@ class Client:
         body, columns = encode_problem(problem)
         return decode_placement(self.call(Type.MATCH, body, columns, withdrawal), problem)
 
-    def begin_stage(self, request: StageRequest, detach: bool = False) -> RemoteStage:
+    def begin_stage(
+        self, request: StageRequest, detach: bool = False, progress: ProgressArgument = None
+    ) -> RemoteStage:
         """Hands a STAGE over without waiting for anything."""
         request_id = new_id()
-        remote = RemoteStage(request.transfers, lambda: self._channel.cancel(request_id))
+        remote = RemoteStage(request.transfers, lambda: self._channel.cancel(request_id), progress)
         self._channel.submit(
             Type.STAGE,
             request.body(detach=detach),
@@ -179,7 +183,9 @@ class Client:
         )
         return remote
 
-    def fall_back(self, request: StageRequest, remote: RemoteStage, error: StageError) -> StageFuture:
+    def fall_back(
+        self, request: StageRequest, remote: RemoteStage, error: StageError, progress: ProgressArgument = None
+    ) -> StageFuture:
         """Stages in this process with `legacy` where that was asked for; raises the error where not.
 
         Only where no daemon can have begun the call: it was never sent, as none was there or none served it.
@@ -192,7 +198,7 @@ class Client:
                 "windlass.stats() counts.",
                 error,
             )
-        future = submit_legacy_stage(request)
+        future = submit_legacy_stage(request, progress=progress)
         self._here.add(future)
         return future
 
@@ -200,13 +206,13 @@ class Client:
         """What `run_stage` follows: a call that the daemon has accepted."""
         return Accepted(self._submit(request, detach=False))
 
-    def _submit(self, request: StageRequest, detach: bool) -> StageFuture:
+    def _submit(self, request: StageRequest, detach: bool, progress: ProgressArgument = None) -> StageFuture:
         self._channel.loop.refuse_own_thread()
-        remote = self.begin_stage(request, detach)
+        remote = self.begin_stage(request, detach, progress)
         try:
             return remote.accepted.result()
         except StageError as error:
-            return self.fall_back(request, remote, error)
+            return self.fall_back(request, remote, error, progress)
         except BaseException:  # Ctrl-C
             remote.future.cancel()
             raise

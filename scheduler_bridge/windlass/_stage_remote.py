@@ -10,6 +10,7 @@ from typing import Any
 from ._errors import Cancelled, Code, InvalidArgument, StageError, Unavailable, WindlassError, stage_error_of
 from ._reply import Silence
 from ._stage import Counts, StageFuture, StageReport, Transfer, report_from_body
+from ._stage_progress import ProgressArgument
 from ._stage_report import report_of_refusal
 from ._wire import Message
 
@@ -17,11 +18,13 @@ from ._wire import Message
 class RemoteStage:
     """The Sink of one STAGE. `accepted` ends with the daemon's first word: the StageFuture, or the refusal."""
 
-    def __init__(self, transfers: Sequence[Transfer], ask_cancel: Callable[[], Any]) -> None:
+    def __init__(
+        self, transfers: Sequence[Transfer], ask_cancel: Callable[[], Any], progress: ProgressArgument = None
+    ) -> None:
         self._transfers = transfers
         self._begun = time.monotonic()
         self.sent = False
-        self.future = StageFuture(ask_cancel)
+        self.future = StageFuture(ask_cancel, progress)
         self.accepted: concurrent.futures.Future[StageFuture] = concurrent.futures.Future()
 
     def going_out(self) -> None:

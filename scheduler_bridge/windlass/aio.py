@@ -103,14 +103,16 @@ class Client(_Twin[_client.Client]):
         """As `Client.stage`."""
         return await self._stage(self._side.submit_and_wait, transfers, progress, on_error, relative=True)
 
-    async def submit_stage(self, transfers: Iterable[Transfer], *, detach: bool = False) -> StageFuture:
+    async def submit_stage(
+        self, transfers: Iterable[Transfer], *, detach: bool = False, progress: ProgressArgument = None
+    ) -> StageFuture:
         """As `Client.submit_stage`: answers once the daemon has accepted the call. Await the future for its report."""
         request = StageRequest(transfers)
-        remote = self._side.begin_stage(request, detach)
+        remote = self._side.begin_stage(request, detach, progress)
         try:
             return await _acceptance(remote)
         except StageError as error:
-            return self._side.fall_back(request, remote, error)
+            return self._side.fall_back(request, remote, error, progress)
 
     async def load(self) -> Record:
         """As `Client.load`."""
@@ -178,10 +180,12 @@ class Bridge(_Twin[_bridge.Bridge]):
         begin = functools.partial(self._side.submit_and_wait, node)
         return await self._stage(begin, transfers, progress, on_error, relative=False)
 
-    async def submit_stage(self, node: str, transfers: Iterable[Transfer], *, detach: bool = False) -> StageFuture:
+    async def submit_stage(
+        self, node: str, transfers: Iterable[Transfer], *, detach: bool = False, progress: ProgressArgument = None
+    ) -> StageFuture:
         """As `Bridge.submit_stage`."""
         request = StageRequest(transfers, relative=False)
-        return await _acceptance(self._side.begin_stage(node, request, detach))
+        return await _acceptance(self._side.begin_stage(node, request, detach, progress))
 
     def session(self, **options: Any) -> Opening:
         """As `Bridge.session`: ``async with bridge.session() as session: await session.match(tasks)``."""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -91,6 +92,29 @@ def test_progress_and_cancel_in_the_middle(slow: windlass.LocalNode, tmp_path: P
         assert future.report is not None and future.report.transfers[0].state == "cancelled"
     assert not (tmp_path / "target").exists()
     assert no_leftovers(tmp_path)
+
+
+def test_submitted_calls_tell_of_progress_in_a_thread_of_the_library(slow: windlass.LocalNode, tmp_path: Path):
+    source = payload(tmp_path, size=2 * MIB)
+    told: list[tuple] = []
+    threads: set[int] = set()
+
+    def progress(*counts) -> None:
+        told.append(counts)
+        threads.add(threading.get_ident())
+
+    with slow.client() as client:
+        assert client.submit_stage([windlass.Transfer(source, tmp_path / "target")], progress=progress).result(30).ok
+        assert told[-1] == (2 * MIB, 2 * MIB, 1, 1) and told == sorted(told, key=lambda counts: counts[0])
+        assert threading.get_ident() not in threads
+
+        def fails(*_) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            client.submit_stage([windlass.Transfer(source, tmp_path / "other")], progress=fails).result(30)
+        with pytest.raises(windlass.InvalidTransfer):
+            client.submit_stage([windlass.Transfer(source, tmp_path / "third")], progress=7)
 
 
 def test_an_exception_in_progress_cancels_and_comes_out(slow: windlass.LocalNode, tmp_path: Path):
