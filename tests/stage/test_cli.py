@@ -178,6 +178,23 @@ def test_stage_by_a_daemon(run: Any, tmp_path: Path, node: windlass.LocalNode) -
     assert outside.code == 1 and "PERMISSION_DENIED" in outside.err
 
 
+@pytest.mark.parametrize("name", [b"n" * 255, b"\xff\xfe", b"new\nline", b"-dash", b"per%20cent", "☃".encode()])
+def test_any_name_will_do(tmp_path: Path, node: windlass.LocalNode, name: bytes) -> None:
+    top = os.fsencode(tmp_path)
+    os.mkdir(top + b"/tree")
+    for path in (top + b"/" + name, top + b"/tree/" + name):
+        with open(path, "wb") as file:
+            file.write(b"named")
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}  # as most terminals are
+    command = [sys.executable, "-m", "windlass.cli", "stage", "--checksum", "md5"]
+    for more in ([b"--", name, top + b"/to/" + name], ["--address", node.address, "--", b"tree", b"copy/" + name]):
+        told = subprocess.run([*command, *more], cwd=top, env=environment, capture_output=True, timeout=60, check=False)
+        assert told.returncode == 0, told.stderr
+    for path in (top + b"/to/" + name, top + b"/copy/" + name + b"/" + name):
+        with open(path, "rb") as file:
+            assert file.read() == b"named"
+
+
 TASKS = [{"name": "t1", "cpu": 2, "mem": 1.5}, {"name": "t2", "cpu": 20, "mem": 1}]
 OFFERS = [{"name": "m1", "cpu": 8, "mem": 8}, {"name": "m2", "cpu": 4, "mem": 8}]
 

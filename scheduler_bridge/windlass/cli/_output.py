@@ -60,7 +60,11 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = str(value)
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """What cannot be shown, or would break the line, is escaped."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

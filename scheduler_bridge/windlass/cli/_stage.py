@@ -11,7 +11,7 @@ from typing import Any
 from .._errors import InvalidArgument, WindlassError
 from .._stage import StageReport, Transfer, TransferReport, stage
 from . import _files
-from ._output import DONE, FAILED, PARTLY, Figure, bytes_text, error_record, print_json, print_table
+from ._output import DONE, FAILED, PARTLY, Figure, bytes_text, error_record, print_json, print_table, printable
 
 _FLAGS = [field.name for field in fields(Transfer) if field.name not in ("source", "target")]
 
@@ -104,10 +104,10 @@ def _print(report: StageReport) -> None:
         if end.error is not None:
             _print_error(end.error)
         for path, digest in (end.file_checksums or {}).items():
-            print(f"{digest}  {path}")
+            print(f"{digest}  {printable(path)}")
 
 
 def _print_error(error: WindlassError) -> None:
     print(f"windlass: {error.code.name}: {error}", file=sys.stderr)
     for failure in getattr(error, "failures", []):
-        print(f"windlass:   {failure.path}: {failure.code.name}: {failure.message}", file=sys.stderr)
+        print(f"windlass:   {printable(failure.path)}: {failure.code.name}: {failure.message}", file=sys.stderr)
