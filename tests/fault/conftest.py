@@ -1,7 +1,8 @@
 """Real faults: small file systems on loop devices that fill up, lose power, or share blocks; a kernel without io_uring.
 
 What the machine does not allow (mounts, above all) is skipped with its reason. `make soak` sets WINDLASS_SOAK, and then
-the campaigns of seeds are long; a failure names its seed, and WINDLASS_SEED runs that one alone.
+the campaigns of seeds are long; a failure names its seed, and WINDLASS_SEED runs that one alone, or a range of them
+(`WINDLASS_SEED=100-199`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _WITHOUT_LOG = struct.pack("I", 2)  # as when the power goes: what is in the log
 
 def seeds(few: int, many: int) -> list[int]:
     if "WINDLASS_SEED" in os.environ:
-        return [int(os.environ["WINDLASS_SEED"])]
+        first, _, last = os.environ["WINDLASS_SEED"].partition("-")
+        return list(range(int(first), int(last or first) + 1))
     return list(range(many if "WINDLASS_SOAK" in os.environ else few))
 
 

@@ -86,7 +86,7 @@ def test_only_what_was_synced_is_resumed(disk: Callable[..., Disk], kind: str, t
     lost = disk(kind, 1 << 30)
     source, target = tmp_path / "source", lost.path / "target"
     source.write_bytes(noise(LARGE, 7))
-    config = {"stage.roots": [str(tmp_path)], "stage.bandwidth_max": "200MiB"}
+    config = {"stage.roots": [str(tmp_path)], "stage.bandwidth_max": "50MiB"}
     with windlass.LocalNode(config=config) as node:
         with node.client() as client:
             future = client.submit_stage([Transfer(source, target)])
