@@ -1,6 +1,7 @@
 #include "worker/curve.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 
@@ -55,13 +56,9 @@ OwnKey stranger() {
 
 // What the monitor of a socket that knocks has seen: 1 let in, -1 refused, 0 neither yet.
 int verdict(zmq::socket_t& monitor) {
-  zmq::message_t event;
-  if (!monitor.recv(event, zmq::recv_flags::dontwait)) return 0;
-  zmq::message_t address;
-  (void)monitor.recv(address, zmq::recv_flags::none);
-  std::uint16_t number = 0;
-  std::memcpy(&number, event.data(), sizeof number);
-  return number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? 1 : -1;
+  const auto event = next_event(monitor);
+  if (!event) return 0;
+  return event->number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? 1 : -1;
 }
 
 // Connects to `endpoint`, with a key of nobody's or with none, and tells what becomes of it.
@@ -95,6 +92,17 @@ std::string knock(zmq::context_t& context, zmq::socket_t& zap, const std::string
 
 }  // namespace
 
+std::optional<SocketEvent> next_event(zmq::socket_t& monitor) {
+  zmq::message_t part;
+  if (!monitor.recv(part, zmq::recv_flags::dontwait)) return std::nullopt;
+  SocketEvent event;
+  std::memcpy(&event.number, part.data(), sizeof event.number);
+  std::memcpy(&event.value, static_cast<const char*>(part.data()) + sizeof event.number, sizeof event.value);
+  zmq::message_t endpoint;
+  (void)monitor.recv(endpoint, zmq::recv_flags::none);
+  return event;
+}
+
 tl::expected<void, std::string> check_pair(const OwnKey& own) {
   char secret[41];
   char derived[41];
@@ -121,6 +129,38 @@ void set_curve_client(zmq::socket_t& socket, const OwnKey& own, const KeyBytes& 
   set_key(socket, ZMQ_CURVE_SERVERKEY, server);
   set_key(socket, ZMQ_CURVE_PUBLICKEY, own.key);
   set_key(socket, ZMQ_CURVE_SECRETKEY, own.secret.bytes());
+}
+
+HandshakeWatch::HandshakeWatch(zmq::context_t& context, zmq::socket_t& socket)
+    : watched_(socket.handle()), events_(context, zmq::socket_type::pair) {
+  static std::atomic<std::uint64_t> number{0};  // names within a context are to differ
+  const std::string name = "inproc://handshakes-" + std::to_string(++number);
+  const int wanted =
+      ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+  if (zmq_socket_monitor(socket.handle(), name.c_str(), wanted) != 0) throw zmq::error_t();
+  events_.connect(name);
+}
+
+HandshakeWatch::~HandshakeWatch() {
+  // First, or ZeroMQ's I/O thread would wait for ever for somebody to take its events.
+  zmq_socket_monitor(watched_, nullptr, 0);
+}
+
+std::string HandshakeWatch::fault() {
+  std::string told;
+  while (const auto event = next_event(events_)) {
+    switch (event->number) {
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        told = "it refuses this key: is it on the list there, and was it revoked?";
+        break;
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        told = "it has another key than we were told, or only one side has keys";
+        break;
+      default:
+        told = "it broke the handshake off: has it another key, or does only one side have keys?";
+    }
+  }
+  return told;
 }
 
 void answer_zap(zmq::socket_t& zap, const Admit& admit) {

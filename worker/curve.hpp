@@ -2,9 +2,12 @@
 // as decisions. The thread of the socket.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
+#include <vector>
 #include <zmq.hpp>
 
 #include "worker/base/keys.hpp"
@@ -14,6 +17,13 @@ namespace windlass::worker {
 inline constexpr const char* kZapDomain = "windlass";
 inline constexpr const char* kZapAddress = "inproc://zeromq.zap.01";
 
+// One event of a socket's monitor; nothing where none waits.
+struct SocketEvent {
+  std::uint16_t number = 0;  // ZMQ_EVENT_...
+  std::int32_t value = 0;
+};
+std::optional<SocketEvent> next_event(zmq::socket_t& monitor);
+
 // Whether the halves of a key belong together; the error names the key, never the secret.
 tl::expected<void, std::string> check_pair(const OwnKey& own);
 
@@ -21,6 +31,22 @@ tl::expected<void, std::string> check_pair(const OwnKey& own);
 void set_curve_server(zmq::socket_t& socket, const OwnKey& own);
 // Only whoever holds the secret half of `server` can answer. To be called before connect.
 void set_curve_client(zmq::socket_t& socket, const OwnKey& own, const KeyBytes& server);
+
+// What became of the handshakes of one socket that dials.
+class HandshakeWatch {
+ public:
+  // Before connect. `context` is the socket's.
+  HandshakeWatch(zmq::context_t& context, zmq::socket_t& socket);
+  ~HandshakeWatch();  // before the socket's
+  HandshakeWatch(const HandshakeWatch&) = delete;
+  HandshakeWatch& operator=(const HandshakeWatch&) = delete;
+  // Why the latest that failed did, in words; "" where none did since the last call.
+  std::string fault();
+
+ private:
+  void* watched_;
+  zmq::socket_t events_;
+};
 
 using Admit = std::function<bool(const KeyBytes&)>;
 

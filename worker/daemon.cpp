@@ -131,7 +131,8 @@ tl::expected<void, std::string> Daemon::State::open_tcp() {
   }
   if (config.local.listen.empty()) return {};
   if (security) {
-    auto opened = KeyedListener::open(config.local.listen, security->own(), security->allowed());
+    auto opened = KeyedListener::open(config.local.listen, security->own(), security->allowed(),
+                                      [this](const char* reason) { metrics.add(Metric::peers_refused, {reason}); });
     if (!opened) return tl::unexpected(opened.error());
     keyed = std::move(*opened);
     tcp_address = keyed->address();
@@ -220,7 +221,6 @@ void Daemon::State::publish(Time now) {
   if (now < publish_due) return;
   publish_due = now + kPublishPeriod;
   publish_requests(metrics, *requests, *matchers);
-  if (keyed) publish_refusals(metrics, keyed->refusals());
   metrics.set(Metric::connections, static_cast<double>(endpoint.connections()));
   StageCounters counters = stager->counters();
   counters.set_aside += ends_set_aside;

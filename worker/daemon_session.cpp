@@ -137,8 +137,10 @@ void Daemon::State::apply_one(const Silent& silent, Time) {
 
 void Daemon::State::apply_one(const Lost& lost, Time now) {
   if (lost.by_silence) metrics.add(Metric::bridge_silences);
-  if (const auto unsaid = losses.pass(lost.why, now)) {
-    log_warn("bridge is lost", {{"bridge", config.bridge.address}, {"why", lost.why}, {"unsaid", *unsaid}});
+  const std::string fault = endpoint.handshake_fault();
+  const std::string why = fault.empty() ? lost.why : lost.why + "; " + fault;
+  if (const auto unsaid = losses.pass(why, now)) {
+    log_warn("bridge is lost", {{"bridge", config.bridge.address}, {"why", why}, {"unsaid", *unsaid}});
   }
 }
 

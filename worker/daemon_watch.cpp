@@ -63,10 +63,6 @@ void publish_requests(Metrics& metrics, const Requests& requests, const MatchEng
   metrics.set(Metric::match_queued, as_double(matchers.queued()));
 }
 
-void publish_refusals(Metrics& metrics, const std::map<std::string_view, std::uint64_t>& refusals) {
-  for (const auto& [reason, total] : refusals) metrics.add_up_to(Metric::peers_refused, {reason}, as_double(total));
-}
-
 void publish_stage(Metrics& metrics, const StageCounters& counters, const std::string& engine) {
   metrics.add_up_to(Metric::stage_bytes, as_double(counters.bytes_total));
   metrics.add_up_to(Metric::stage_files, as_double(counters.files_total));

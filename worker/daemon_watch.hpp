@@ -1,8 +1,6 @@
 // What the daemon's parts do, as metrics. Control thread.
 #pragma once
 
-#include <map>
-
 #include "worker/base/log.hpp"
 #include "worker/base/metrics.hpp"
 #include "worker/requests.hpp"
@@ -28,7 +26,6 @@ class MetricsWatcher final : public Watcher {
 
 // The gauges and totals that are asked for once a second.
 void publish_requests(Metrics& metrics, const Requests& requests, const MatchEngine& matchers);
-void publish_refusals(Metrics& metrics, const std::map<std::string_view, std::uint64_t>& refusals);
 void publish_stage(Metrics& metrics, const StageCounters& counters, const std::string& engine);
 void publish_load(Metrics& metrics, const Sample& sample);
 

@@ -41,6 +41,7 @@ struct Endpoint::State {
   Front front{poll};
   zmq::context_t context{1};
   std::optional<zmq::socket_t> bridge;
+  std::optional<HandshakeWatch> handshakes;  // of the bridge's socket, where it has a key
   int bridge_fd = -1;
   // ZeroMQ tells of a change only once, and not of one that a call on the socket came upon: after each it is asked.
   bool bridge_touched = false;
@@ -100,7 +101,10 @@ tl::expected<void, std::string> Endpoint::dial(const std::string& address, const
     socket.set(zmq::sockopt::routing_id, routing_id);
     socket.set(zmq::sockopt::reconnect_ivl, 100);
     socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
-    if (keys != nullptr) set_curve_client(socket, keys->own, keys->server);
+    if (keys != nullptr) {
+      set_curve_client(socket, keys->own, keys->server);
+      state_->handshakes.emplace(state_->context, socket);
+    }
     socket.connect(address);
     state_->bridge_fd = socket.get(zmq::sockopt::fd);
     state_->bridge.emplace(std::move(socket));
@@ -117,7 +121,12 @@ void Endpoint::hang_up() {
   state_->poll.remove(state_->bridge_fd);
   // What was said last (BYE) is given a moment; ZeroMQ closes in the background.
   state_->bridge->set(zmq::sockopt::linger, 200);
+  state_->handshakes.reset();
   state_->bridge.reset();
+}
+
+std::string Endpoint::handshake_fault() {
+  return state_->handshakes ? state_->handshakes->fault() : "";
 }
 
 bool Endpoint::dialled() const {

@@ -37,6 +37,8 @@ class Endpoint {
                                        const DialKeys* keys = nullptr);
   void hang_up();
   [[nodiscard]] bool dialled() const;
+  // Why the latest handshake with the bridge failed, in words; "" where none did since the last call.
+  std::string handshake_fault();
 
   // Of clients that the last wait() told of.
   std::optional<Received> receive_local();

@@ -78,10 +78,12 @@ std::string random_prefix() {
 }  // namespace
 
 struct KeyedListener::State {
-  State(const OwnKey& own_key, const AllowedFile& allowed_keys) : own(own_key), allowed(allowed_keys) {}
+  State(const OwnKey& own_key, const AllowedFile& allowed_keys, Refused told)
+      : own(own_key), allowed(allowed_keys), refused(std::move(told)) {}
 
   const OwnKey& own;
   const AllowedFile& allowed;
+  const Refused refused;
   zmq::context_t context{1};
   zmq::socket_t zap{context, zmq::socket_type::rep};
   zmq::socket_t router{context, zmq::socket_type::router};
@@ -92,11 +94,10 @@ struct KeyedListener::State {
   std::string address;
   in_port_t port = 0;
   std::vector<int> expelled;  // cut at the next turn, so that the answer may leave
-  Refusals refusals{{"unknown_key", 0}, {"revoked_key", 0}, {"handshake", 0}, {"flood", 0}};
   LogLimit log;
 
   void bind(const std::string& listen);
-  void refuse(std::string_view reason, const std::string& who, Time now);
+  void refuse(const char* reason, const std::string& who, Time now);
   bool admit(const KeyBytes& key, Time now);
   void take_events(Time now);
   void cut(int fd) const;
@@ -126,9 +127,9 @@ void KeyedListener::State::bind(const std::string& listen) {
   port = static_cast<in_port_t>(std::stoi(address.substr(address.rfind(':') + 1)));
 }
 
-void KeyedListener::State::refuse(std::string_view reason, const std::string& who, Time now) {
-  ++refusals[reason];
-  if (const auto unsaid = log.pass(std::string(reason), now))
+void KeyedListener::State::refuse(const char* reason, const std::string& who, Time now) {
+  refused(reason);
+  if (const auto unsaid = log.pass(reason, now))
     log_warn("peer is turned away", {{"why", reason}, {"key", who}, {"unsaid", *unsaid}});
 }
 
@@ -145,22 +146,16 @@ void KeyedListener::State::cut(int fd) const {
 }
 
 void KeyedListener::State::take_events(Time now) {
-  zmq::message_t part;
-  while (monitor.recv(part, zmq::recv_flags::dontwait)) {
-    std::uint16_t event = 0;
-    std::int32_t value = 0;
-    std::memcpy(&event, part.data(), sizeof event);
-    std::memcpy(&value, static_cast<const char*>(part.data()) + sizeof event, sizeof value);
-    zmq::message_t endpoint;
-    (void)monitor.recv(endpoint, zmq::recv_flags::none);
-    switch (event) {
+  while (const auto event = next_event(monitor)) {
+    const int fd = event->value;
+    switch (event->number) {
       case ZMQ_EVENT_ACCEPTED:
-        if (connections.accepted(value, now)) break;
+        if (connections.accepted(fd, now)) break;
         refuse("flood", "", now);
-        cut(value);
+        cut(fd);
         break;
       case ZMQ_EVENT_DISCONNECTED:
-        connections.closed(value);
+        connections.closed(fd);
         break;
       default:
         refuse("handshake", "", now);
@@ -197,10 +192,11 @@ KeyedListener::~KeyedListener() {
 
 tl::expected<std::unique_ptr<KeyedListener>, std::string> KeyedListener::open(const std::string& listen,
                                                                               const OwnKey& own,
-                                                                              const AllowedFile& allowed) {
+                                                                              const AllowedFile& allowed,
+                                                                              Refused refused) {
   const auto admit = [&allowed](const KeyBytes& key) { return standing_of(allowed.find(key)).has_value(); };
   if (auto tested = test_refusal(own, admit); !tested) return tl::unexpected(tested.error());
-  auto state = std::make_unique<State>(own, allowed);
+  auto state = std::make_unique<State>(own, allowed, std::move(refused));
   try {
     state->bind(listen);
   } catch (const zmq::error_t& error) {
@@ -269,10 +265,6 @@ Sent KeyedListener::send(const std::string& route, const std::string& header, co
   if (!standing_of(state_->key_of(route))) return Sent::gone;
   const std::string inner = route.substr(state_->prefix.size() + sizeof(KeyBytes));
   return send_parts(state_->router, &inner, header, frames);
-}
-
-const KeyedListener::Refusals& KeyedListener::refusals() const {
-  return state_->refusals;
 }
 
 void KeyedListener::close() {

@@ -3,7 +3,7 @@
 // handshakes holds up no local client. Nothing here blocks. Control thread.
 #pragma once
 
-#include <map>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,13 +22,13 @@ class KeyedListener {
     Frames frames;
   };
 
-  // Why somebody was turned away, and how often so far. Reasons are a metric's labels.
-  using Refusals = std::map<std::string_view, std::uint64_t>;
+  // Told of each that is turned away, with a metric's label for why. What is to be logged is logged here.
+  using Refused = std::function<void(const char* reason)>;
 
   // Binds "host:port", port 0 for any, after a test that a stranger is refused. `own` and `allowed` outlive it. The
   // error is a whole sentence.
   static tl::expected<std::unique_ptr<KeyedListener>, std::string> open(const std::string& listen, const OwnKey& own,
-                                                                        const AllowedFile& allowed);
+                                                                        const AllowedFile& allowed, Refused refused);
   ~KeyedListener();  // gives what was sent last 200 ms to leave
 
   [[nodiscard]] const std::string& address() const;  // "tcp://host:port"
@@ -47,7 +47,6 @@ class KeyedListener {
   // To a peer of this listener; gone where its key is off the list by now.
   Sent send(const std::string& route, const std::string& header, const Frames& frames);
 
-  [[nodiscard]] const Refusals& refusals() const;
   // Stops listening.
   void close();
 

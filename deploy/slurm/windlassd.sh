@@ -5,7 +5,8 @@
 #
 # --overlap lets the job's own steps use the same processors; --mem is what the daemon itself may hold: its transfers
 # (stage.bytes_in_flight_max), its match calls and a little more. HEAD is where the scheduler runs with its windlass.Bridge.
-# That is plain tcp beyond loopback, hence security.insecure below: only on a cluster network that is trusted.
+# Where WINDLASS_SECURITY__KEYS names a folder of keys (docs/security.md: with a key that is allowed under any-name), the
+# connection is encrypted; else it is plain tcp beyond loopback, hence security.insecure: only on a network that is trusted.
 # Clients of the job find the daemon by WINDLASS_LOCAL__SOCKET=/tmp/windlass-$SLURM_JOB_ID/windlass.sock.
 set -eu
 bridge=${1:?the address of the bridge, tcp://HOST:PORT}
@@ -14,7 +15,10 @@ runtime=/tmp/windlass-$job
 mkdir -m 700 "$runtime" # fails where another has it: sockets are opened in no folder that someone else made
 mkdir -p "$runtime/state" "${WINDLASS_ROOT:=${TMPDIR:-/tmp}/windlass-payloads-$job}"
 
-windlassd --node.name="$(hostname)-$job" --bridge.address="$bridge" --security.insecure=true \
+security=
+[ -n "${WINDLASS_SECURITY__KEYS:-}" ] || security=--security.insecure=true
+# shellcheck disable=SC2086 # one word or none
+windlassd --node.name="$(hostname)-$job" --bridge.address="$bridge" $security \
   --local.socket="$runtime/windlass.sock" --state.path="$runtime/state" --stage.roots="$WINDLASS_ROOT" &
 daemon=$!
 # Steps end with SIGTERM: the daemon drains, says goodbye and is waited for.

@@ -10,6 +10,7 @@ import contextlib
 import enum
 import fcntl
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +20,6 @@ from typing import TypeVar
 
 from ._errors import FailedPrecondition, InvalidArgument, PermissionDenied
 
-NAME_BYTES_MAX = 255
 OWN_BYTES_MAX = 4096
 ALLOWED_BYTES_MAX = 16 << 20
 KEY_BYTES = 32
@@ -70,9 +70,9 @@ class OwnKey:
 
 
 def check_name(name: str) -> str:
-    if not 0 < len(name.encode()) <= NAME_BYTES_MAX or not name.isprintable() or " " in name or name.startswith("#"):
+    if not re.fullmatch(r"(?!#)[!-~]{1,255}", name):
         raise InvalidArgument(
-            f"the name {name!r} of a key: give 1 to {NAME_BYTES_MAX} bytes without spaces, not beginning with #",
+            f"the name {name!r} of a key: give 1 to 255 ASCII characters without spaces, not beginning with #",
             side="options",
             field="name",
             value=name,
@@ -97,7 +97,7 @@ def check_public(text: str) -> bytes:
 
 def parse_line(text: str) -> AllowedKey:
     """`NAME ROLE PUBLIC [any-name]`."""
-    words = text.split()
+    words = _words(text)
     if len(words) not in (3, 4) or words[3:] not in ([], ["any-name"]):
         raise InvalidArgument("a line is to be NAME ROLE PUBLIC, and any-name for a key of many nodes")
     try:
@@ -123,10 +123,10 @@ def parse_own(text: str, where: str = "own") -> OwnKey:
         raise InvalidArgument(f"{where}: name, role, public and secret are all to stand in it, once")
     try:
         public, secret = check_public(fields["public"]), check_public(fields["secret"])
-        role = Role(fields["role"])
+        role, name = Role(fields["role"]), check_name(fields["name"])
     except ValueError:  # says nothing of what stands there, which may be a secret in the wrong place
-        raise InvalidArgument(f"{where}: public and secret are 64 hex digits, role is a role") from None
-    return OwnKey(fields["name"], role, public, secret)
+        raise InvalidArgument(f"{where}: public and secret are to be 64 hex digits, role a role, name a name") from None
+    return OwnKey(name, role, public, secret)
 
 
 def load_own(folder: Folder) -> OwnKey:
@@ -236,7 +236,7 @@ def _change(folder: Folder, change: Callable[[dict[bytes, AllowedKey]], bool]) -
 
 
 def _own_line(text: str) -> list[str]:
-    words = text.split()
+    words = _words(text)
     if len(words) != 2 or words[0] not in ("name", "role", "public", "secret"):
         raise InvalidArgument("is to be name, role, public or secret, and one word")
     return words
@@ -244,11 +244,16 @@ def _own_line(text: str) -> list[str]:
 
 def _lines(text: str, where: str, parse: Callable[[str], _Parsed]) -> Iterator[tuple[int, _Parsed]]:
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip() and not line.lstrip().startswith("#"):
+        words = _words(line)
+        if words and not words[0].startswith("#"):
             try:
                 yield number, parse(line)
             except InvalidArgument as error:
                 raise InvalidArgument(f"{where}:{number}: {error}", side="options", field="keys") from None
+
+
+def _words(line: str) -> list[str]:
+    return re.findall(r"[^ \t\r]+", line)  # and not at what Python takes for spaces besides
 
 
 def _check_folder(place: Path) -> None:
@@ -277,12 +282,9 @@ def _read(path: Path, others: int, bytes_max: int) -> tuple[str, os.stat_result]
     if seen.st_mode & others:
         what = "600" if others == 0o077 else "go-w"
         raise PermissionDenied(f"{path}: its rights {seen.st_mode & 0o7777:04o} let others in; chmod {what} {path}")
-    try:
-        if len(data) > bytes_max:
-            raise ValueError
-        return data.decode(), seen
-    except ValueError:
-        raise InvalidArgument(f"{path}: is no file of keys", side="options", field="keys") from None
+    if len(data) > bytes_max:
+        raise InvalidArgument(f"{path}: is too large for keys", side="options", field="keys")
+    return data.decode("latin-1"), seen  # remarks may be in any encoding
 
 
 def _unreadable(path: Path, error: OSError) -> InvalidArgument:

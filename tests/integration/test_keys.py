@@ -15,7 +15,7 @@ import pytest
 import windlass
 import zmq
 from support import Raw, eventually
-from windlass import _keys
+from windlass import _door, _keys
 from windlass._channel import Channel
 from windlass._keys_curve import dialling
 from windlass._reply import Reply
@@ -356,3 +356,16 @@ def test_a_flood_of_silent_connections_leaves_room_for_those_with_keys(keyed_nod
             connection.close()
     with windlass.Client(keyed_node.tcp_address, keys=keys["bob"]) as client:
         eventually(lambda: client.load().cores > 0)
+
+
+def test_a_bridge_whose_authenticator_lets_strangers_in_does_not_start(keys: Folders, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_door.KeyedDoor, "_is_allowed", lambda *_: True)
+    with pytest.raises(windlass.FailedPrecondition, match="self-test"):
+        windlass.Bridge("tcp://127.0.0.1:0", keys=keys["boss"])
+
+
+def test_a_node_says_why_the_bridge_does_not_take_it(nodes: Make, keyed_bridge: windlass.Bridge, keys: Folders):
+    keys.new("mallory", Role.NODE)
+    keys.allow("mallory", "boss")
+    node = start(nodes, keys, keyed_bridge, "mallory")
+    eventually(lambda: "it refuses this key" in node.log(), 20.0)

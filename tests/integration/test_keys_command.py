@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import stat
 import subprocess
 import sys
@@ -195,3 +196,34 @@ def test_which_server_is_meant_has_to_be_clear(tmp_path: Path):
     _keys.revoke(tmp_path, "n2")
     with pytest.raises(windlass.InvalidArgument, match="revoked"):
         windlass.Client("tcp://127.0.0.1:1", keys=tmp_path, server="02" * 32)
+
+
+def test_both_ends_read_the_same_files_alike(tmp_path: Path):
+    """What the daemon refuses the package refuses, whatever is done to a list. Replay: WINDLASS_SEED=n."""
+    seed = int(os.environ.get("WINDLASS_SEED", "20"))
+    print(f"WINDLASS_SEED={seed}")
+    chance = random.Random(seed)
+    _keys.new_key(tmp_path, "boss", Role.SCHEDULER)
+    check = [find_windlassd(), "--check-config", f"--security.keys={tmp_path}"]
+    roles = [*map(str, Role), "king", "Node"]
+    verdicts = set()
+    for _ in range(60):
+        lines = [
+            chance.choice([" ", "\t", ""]).join(["", f"n{chance.randrange(9)}"])
+            + f" {chance.choice(roles[: chance.choice([5, 5, 5, 7])])} {chance.randrange(40):064x}"
+            + chance.choice(["", "", " any-name", "\r", " ", " more"] if chance.random() < 0.2 else [""])
+            for _ in range(chance.randrange(6))
+        ]
+        text = "\n".join([*lines, chance.choice(["", "# remark", "   # remark", "\f"])])
+        if chance.random() < 0.3:
+            at = chance.randrange(len(text) + 1)
+            text = text[:at] + chance.choice("xG #\n\f\v\x1c\xa0\x85\0") + text[at + 1 :]
+        (tmp_path / "allowed").write_text(text, encoding="latin-1")
+        try:
+            ours = len(_keys.load_allowed(tmp_path)) >= 0
+        except windlass.WindlassError:
+            ours = False
+        theirs = subprocess.run(check, capture_output=True, check=False).returncode == 0
+        assert ours == theirs, repr(text)
+        verdicts.add(ours)
+    assert verdicts == {True, False}

@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kOwnBytesMax = 4096;
 constexpr std::size_t kAllowedBytesMax = std::size_t{16} << 20U;
 constexpr std::size_t kNameBytesMax = 255;
+constexpr std::string_view kNameRule = "a name is 1 to 255 ASCII characters without spaces";
 constexpr std::string_view kRoles[] = {"scheduler", "client", "observer", "node", "revoked"};
 
 int digit_of(char c) {
@@ -32,6 +33,11 @@ bool read_hex(std::string_view hex, KeyBytes& into) {
     into[i] = static_cast<std::uint8_t>(high * 16 + low);
   }
   return true;
+}
+
+bool is_name(std::string_view word) {
+  const auto plain = [](char c) { return c > ' ' && c <= '~'; };
+  return word.size() <= kNameBytesMax && !word.starts_with('#') && std::ranges::all_of(word, plain);
 }
 
 std::optional<KeyRole> role_of(std::string_view word) {
@@ -172,6 +178,7 @@ tl::expected<OwnKey, std::string> parse_own_key(std::string_view text, const std
     const bool hex = read_hex(word, check);
     ::explicit_bzero(check.data(), check.size());
     if (*field == "name") {
+      if (!is_name(word)) return std::string(kNameRule);
       own.name = word;
     } else if (*field == "role") {
       const auto role = role_of(word);
@@ -188,7 +195,6 @@ tl::expected<OwnKey, std::string> parse_own_key(std::string_view text, const std
   };
   if (auto fault = each_line(text, where, take)) return tl::unexpected(*fault);
   if (seen != 15) return tl::unexpected(where + ": name, role, public and secret are all to stand in it");
-  if (own.name.size() > kNameBytesMax) return tl::unexpected(where + ": the name is too long");
   return own;
 }
 
@@ -201,7 +207,7 @@ tl::expected<AllowedKeys, std::string> parse_allowed_keys(std::string_view text,
     if (!role) return "role is to be scheduler, client, observer, node or revoked";
     const auto key = key_of_hex(words[2]);
     if (!key) return "the public key is to be 64 hex digits";
-    if (words[0].size() > kNameBytesMax) return "the name is too long";
+    if (!is_name(words[0])) return std::string(kNameRule);
     if (!keys.try_emplace(*key, AllowedKey{std::string(words[0]), *role, any_name}).second)
       return "this key stands in the list already";
     return {};
