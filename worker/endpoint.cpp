@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 #include <zmq.hpp>
 
 #include "worker/curve.hpp"
@@ -42,6 +43,7 @@ struct Endpoint::State {
   zmq::context_t context{1};
   std::optional<zmq::socket_t> bridge;
   std::optional<HandshakeWatch> handshakes;  // of the bridge's socket, where it has a key
+  std::string fault;                         // of the one before
   int bridge_fd = -1;
   // ZeroMQ tells of a change only once, and not of one that a call on the socket came upon: after each it is asked.
   bool bridge_touched = false;
@@ -121,12 +123,13 @@ void Endpoint::hang_up() {
   state_->poll.remove(state_->bridge_fd);
   // What was said last (BYE) is given a moment; ZeroMQ closes in the background.
   state_->bridge->set(zmq::sockopt::linger, 200);
+  if (state_->handshakes) state_->fault = state_->handshakes->fault();
   state_->handshakes.reset();
   state_->bridge.reset();
 }
 
 std::string Endpoint::handshake_fault() {
-  return state_->handshakes ? state_->handshakes->fault() : "";
+  return std::exchange(state_->fault, {});
 }
 
 bool Endpoint::dialled() const {

@@ -37,7 +37,7 @@ class Endpoint {
                                        const DialKeys* keys = nullptr);
   void hang_up();
   [[nodiscard]] bool dialled() const;
-  // Why the latest handshake with the bridge failed, in words; "" where none did since the last call.
+  // Of the bridge that was hung up on: why the last handshake with it failed, in words. "" where none did; told once.
   std::string handshake_fault();
 
   // Of clients that the last wait() told of.
