@@ -283,7 +283,7 @@ void Daemon::State::finish(Time now) {
 
 int Daemon::State::run() {
   std::vector<int> fds{matchers->fd(), stager->fd(), stop.fd()};
-  fds.push_back(options.signal_fd >= 0 ? options.signal_fd : stop.fd());
+  if (options.signal_fd >= 0) fds.push_back(options.signal_fd);
   if (keyed) {
     for (const int fd : keyed->fds()) fds.push_back(fd);
   }
