@@ -227,3 +227,14 @@ def test_both_ends_read_the_same_files_alike(tmp_path: Path):
         assert ours == theirs, repr(text)
         verdicts.add(ours)
     assert verdicts == {True, False}
+
+
+def test_doctor_looks_at_the_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WINDLASS_SECURITY__KEYS", str(tmp_path))
+    _keys.new_key(tmp_path, "boss", Role.SCHEDULER)
+    main(["doctor", "--json"])
+    assert "boss (scheduler)" in capsys.readouterr().out
+    (tmp_path / "own").chmod(0o644)
+    assert main(["doctor", "--json"]) == 1
+    found = {one["what"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert found["keys"]["state"] == "wrong" and "chmod 600" in found["keys"]["advice"]

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from .. import __version__
 from .._address import endpoint_of
 from .._errors import WindlassError
+from .._keys import Role, load_allowed, load_own
+from .._keys_curve import check_pair
 from ._ask import Keys, daemon, keys_of, load_of
 from ._output import DONE, FAILED, bytes_text, print_json, print_table
 
@@ -64,6 +66,7 @@ def _all(address: str | None, keys: Keys) -> Iterator[Finding]:
         _library,
         _engine,
         _program,
+        lambda: _keys_found(keys),
         lambda: _daemon(address, keys),
         _limits,
         _mode,
@@ -151,6 +154,19 @@ def _program() -> Iterator[Finding]:
         yield Finding("windlassd", WRONG, f"{path} does not run", f"{error}; build it again with `make build`")
     else:
         yield Finding("windlassd", OK, f"{asked.stdout.strip()} at {path}")
+
+
+def _keys_found(keys: Keys) -> Iterator[Finding]:
+    folder = keys.folder or os.environ.get("WINDLASS_SECURITY__KEYS")
+    if not folder:
+        return
+    try:
+        own, allowed = check_pair(load_own(folder)), load_allowed(folder)
+    except WindlassError as error:
+        yield Finding("keys", WRONG, f"not usable in {folder}", str(error))
+        return
+    in_use = sum(key.role != Role.REVOKED for key in allowed.values())
+    yield Finding("keys", OK, f"{own.name} ({own.role}) in {folder}, {in_use} keys are let in")
 
 
 def _daemon(address: str | None, keys: Keys) -> Iterator[Finding]:
