@@ -20,7 +20,8 @@ from ._match import DEFAULTS, place_here
 from ._problem import I64, Placement, Problem
 from ._records import Record
 from ._session_backend import Ask, Change, SessionBackend, View
-from ._session_state import Lent, Offer, Placed, SessionInputs, SessionResult, Snapshot, warnings_of
+from ._session_state import SessionInputs, SessionResult, Snapshot, warnings_of
+from ._session_table import Table
 
 OpenBackend = Callable[[_inputs.Options], SessionBackend]
 
@@ -43,10 +44,8 @@ class SessionCore:
             raise _inputs.fault("options", "ties", checked.ties, "'stable' in a session")
         self.book = Book(checked, cut)
         self.version = 0
-        self._offers: Lent[Any, Offer] = Lent()
-        self._tasks: Lent[Any, Placed] = Lent()
-        self._names: dict[int, Any] = {}  # of offers, by number
-        self._on: dict[int, dict[Any, None]] = {}  # tasks, by offer's number
+        self._offers: Table[OfferBatch] = Table()
+        self._tasks: Table[TaskBatch] = Table()  # notes: the devices that a task was given
         self._scale: dict[str, int] = dict(checked.scale)  # M_d
         self._next_offer = self._next_task = 0
         self._known = 0  # so many dimensions the backend knows
@@ -70,32 +69,36 @@ class SessionCore:
     def add(self, offers: Any) -> None:
         """Takes new offers in, last in tie order."""
         batch = self._batch(offers)
-        for row, name in enumerate(batch.names):
-            if name in self._offers.now:
-                raise batch.side.fault(row, "name", name, "a name that the session does not hold; update() changes one")
+        row = self._offers.first_of(batch.names)
+        if row is not None:
+            allowed = "a name that the session does not hold; update() changes one"
+            raise batch.side.fault(row, "name", batch.names[row], allowed)
         numbers = np.arange(self._next_offer, self._next_offer + batch.count, dtype=np.int64)
         scale = self._take(batch, numbers, adds=batch.count)
         if not batch.count:
             return
         self._next_offer += batch.count
-        self._put(batch, numbers.tolist())
-        self._scale = scale
-        self.version += 1
+        self._offers.append(batch.names, numbers, batch, np.arange(batch.count))
+        self._keep(batch, scale)
 
     def update(self, offers: Any) -> None:
         """Replaces whole records, by name; what is placed there stays."""
         batch = self._batch(offers)
-        for row, name in enumerate(batch.names):
-            if name not in self._offers.now:
-                raise batch.side.fault(row, "name", name, "a name that the session holds; add() takes new ones")
-        numbers = np.array([self._offers.now[name].number for name in batch.names], dtype=np.int64)
+        slots = self._offers.found(batch.names)
+        if len(slots) < batch.count:
+            row = next(row for row, name in enumerate(batch.names) if name not in self._offers)
+            raise batch.side.fault(row, "name", batch.names[row], "a name that the session holds; add() takes new ones")
+        numbers = self._offers.numbers(slots)
         scale = self._take(batch, numbers, adds=0)
         if not batch.count:
             return
-        for row, number in enumerate(numbers.tolist()):
-            if number in self._on:
-                self._trim(number, batch.shares(row))
-        self._put(batch, numbers.tolist())
+        if self.book.kinds:
+            self._trim(batch, numbers)
+        self._offers.replace(slots, batch)
+        self._keep(batch, scale)
+
+    def _keep(self, batch: OfferBatch, scale: dict[str, int]) -> None:
+        batch.side = _inputs.Side("offers", batch.count)  # what the caller gave is needed no more
         self._scale = scale
         self.version += 1
 
@@ -137,40 +140,35 @@ class SessionCore:
                         scale[name] = int(column[row])
         return scale
 
-    def _put(self, batch: OfferBatch, numbers: list[int]) -> None:
-        batch.side = _inputs.Side("offers", batch.count)  # what the caller gave is needed no more
-        offers = self._offers.change()
-        for row, (name, number) in enumerate(zip(batch.names, numbers, strict=True)):
-            offers[name] = Offer(number, batch, row)
-            self._names[number] = name
-
-    def _trim(self, number: int, shares: dict[str, list[int]]) -> None:
+    def _trim(self, batch: OfferBatch, numbers: I64) -> None:
         """What tasks hold of devices that an offer has no longer is forgotten."""
-        for name in self._on[number]:
-            placed = self._tasks.now[name]
+        rows = dict(zip(numbers.tolist(), range(batch.count), strict=True))
+        for slot in self._tasks.slots_on(numbers):
+            held = self._tasks.note(slot)
+            if not held:
+                continue
+            shares = batch.shares(rows[self._tasks.on(slot)])
             devices = {
-                kind: tuple(each for each in numbers if each < len(shares.get(kind, ())))
-                for kind, numbers in placed.devices.items()
+                kind: tuple(each for each in own if each < len(shares.get(kind, ()))) for kind, own in held.items()
             }
-            if devices != placed.devices:
-                self._tasks.change()[name] = placed._replace(devices=devices)
+            if devices != held:
+                self._tasks.set_note(slot, devices)
 
     def remove(self, names: Iterable[Any]) -> int:
         """Lets offers go, their tasks with them; answers how many were found."""
         _ = self.backend
-        found = {name: self._offers.now[name] for name in _names(names, "offers") if name in self._offers.now}
-        if not found:
+        slots = self._offers.found(_names(names, "offers"))
+        if not slots:
             return 0
         change = self._change(None)
-        change.removes = np.array([offer.number for offer in found.values()], dtype=np.int64)
+        change.removes = self._offers.numbers(slots)
         self._apply(change)
-        offers = self._offers.change()
-        for name, offer in found.items():
-            del offers[name], self._names[offer.number]
-            for task in self._on.pop(offer.number, ()):
-                del self._tasks.change()[task]
+        gone = self._tasks.slots_on(change.removes)
+        if gone:
+            self._tasks.drop(gone)
+        self._offers.drop(slots)
         self.version += 1
-        return len(found)
+        return len(slots)
 
     def rescale(self) -> None:
         """Measures from now on against the largest records present."""
@@ -182,12 +180,9 @@ class SessionCore:
 
     def _largest(self) -> dict[str, int]:
         scale: dict[str, int] = {}
-        rows: dict[int, tuple[OfferBatch, list[int]]] = {}
-        for offer in self._offers.now.values():
-            rows.setdefault(id(offer.batch), (offer.batch, []))[1].append(offer.row)
-        for batch, own in rows.values():
+        for batch, rows in self._offers.view().by_batch():
             for name, column in {**batch.amounts, **batch.sums}.items():
-                largest = int(column[own].max())
+                largest = int(column[rows].max())
                 if largest:
                     scale[name] = max(scale.get(name, 0), largest)
         return {**scale, **self.book.options.scale}
@@ -198,9 +193,10 @@ class SessionCore:
         """Places tasks on what is left, and keeps what they take until `release`."""
         _ = self.backend
         side = _inputs.read_side("tasks", tasks, self.book.options.dimensions)
-        for row, name in enumerate(side.names):
-            if name in self._tasks.now:
-                raise side.fault(row, "name", name, "a name that no task has that is still placed; release() ends one")
+        row = self._tasks.first_of(side.names)
+        if row is not None:
+            allowed = "a name that no task has that is still placed; release() ends one"
+            raise side.fault(row, "name", side.names[row], allowed)
         batch = TaskBatch(side, self.book)
         self.book.check(side, batch.amounts, batch.kinds)
         self.book.learn(batch.amounts, batch.kinds)
@@ -233,7 +229,7 @@ class SessionCore:
             ties=options.ties,
             normalize=options.normalize,
             tasks=batch.count,
-            offers=len(self._offers.now),
+            offers=len(self._offers),
             dimensions=names,
             task_amounts=[columns.get(name) for name in names],
             offer_amounts=[None] * len(names),
@@ -247,21 +243,18 @@ class SessionCore:
         )
 
     def _book(self, batch: TaskBatch, numbers: I64, placement: Placement, result: SessionResult) -> None:
-        order = placement.order[placement.offer_index[placement.order] >= 0].tolist()
-        if not order:
+        placed = placement.order[placement.offer_index[placement.order] >= 0]
+        if not len(placed):
             return
-        where = placement.offer_number
-        assert where is not None  # every backend of a session tells
-        tasks, told = self._tasks.change(), {}
-        for row in order:
-            number = int(where[row])
-            name = batch.names[row]
-            devices = result.devices(name) if batch.asked else None
-            given = {kind: tuple(each) for kind, each in (devices or {}).items()}
-            told[name] = offer = self._names[number]
-            tasks[name] = Placed(int(numbers[row]), offer, batch, row, given)
-            self._on.setdefault(number, {})[name] = None
-        result.assignments = told
+        assert placement.offer_number is not None  # every backend of a session tells
+        on, order = placement.offer_number[placed], placed.tolist()
+        names = list(map(batch.names.__getitem__, order))
+        notes = None
+        if batch.asked:
+            given = ((result.devices(name) or {}).items() for name in names)
+            notes = [{kind: tuple(each) for kind, each in own} for own in given]
+        self._tasks.append(names, numbers[placed], batch, placed, on=on, notes=notes)
+        result.assignments = dict(zip(names, self._offers.names_of(on), strict=True))
         self.version += 1
 
     def _tell_ids(self, batch: TaskBatch) -> None:
@@ -272,69 +265,58 @@ class SessionCore:
             return
         for name in fresh:
             self.book.told[name] = len(self.book.ids[name])
-        for kept in {id(offer.batch): offer.batch for offer in self._offers.now.values()}.values():
+        for kept, rows in self._offers.view().by_batch():
             if any(fresh.intersection(each) for each in kept.staged.all):
-                self._retell(kept)
+                self._retell(kept, rows.tolist())
 
-    def _retell(self, batch: OfferBatch) -> None:
-        rows = [(name, offer) for name, offer in self._offers.now.items() if offer.batch is batch]
-        again = OfferBatch(
-            _inputs.read_side("offers", [batch.record_as_given(o.row) for _, o in rows], self.book.options.dimensions),
-            self.book,
-        )
+    def _retell(self, batch: OfferBatch, rows: list[int]) -> None:
+        given = [batch.record_as_given(row) for row in rows]
+        again = OfferBatch(_inputs.read_side("offers", given, self.book.options.dimensions), self.book)
         change = self._change(encode_offers(again, self.book))
         columns: dict[str, I64] = {**again.amounts, **again.sums}
-        change.numbers, change.price = np.array([o.number for _, o in rows], dtype=np.int64), again.price
+        change.numbers, change.price = self._offers.numbers(self._offers.found(again.names)), again.price
         change.amounts = [columns.get(name) for name in self.book.dimensions]
         self._apply(change)
 
     def release(self, names: Iterable[Any]) -> int:
         """Ends tasks; answers how many were found."""
         _ = self.backend
-        found = {name: self._tasks.now[name] for name in _names(names, "tasks") if name in self._tasks.now}
-        if not found:
+        slots = self._tasks.found(_names(names, "tasks"))
+        if not slots:
             return 0
         change = self._change(None)
-        change.releases = np.array([placed.number for placed in found.values()], dtype=np.int64)
+        change.releases = self._tasks.numbers(slots)
         self._apply(change)
-        tasks = self._tasks.change()
-        for name, placed in found.items():
-            del tasks[name]
-            number = self._offers.now[placed.offer].number
-            del self._on[number][name]
-            if not self._on[number]:
-                del self._on[number]
+        self._tasks.drop(slots)
         self.version += 1
-        return len(found)
+        return len(slots)
 
     # ---- What is told ------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """The session as it stands."""
-        return Snapshot(self.book, self._offers.lend(), self._tasks.lend(), self._scale)
+        return Snapshot(self.book, self._offers.view(), self._tasks.view(), self._scale)
 
     def offers(self) -> list[SessionOffer]:
         """The offers as they stand, in tie order."""
         view = self.backend.view()
         snapshot = self.snapshot()
-        free = {name: snapshot.free(name) for name in snapshot.names} if view is None else self._free_of(view)
+        free = {name: snapshot.free(name) for name in snapshot.names} if view is None else self._free_of(view, snapshot)
         found = []
         for name, offer in snapshot.offers.items():
             record = SessionOffer(offer.batch.record(offer.row, *free[name]))
-            record.tasks = list(self._on.get(offer.number, ()))
+            record.tasks = snapshot.tasks_on.get(name, [])
             found.append(record)
         return found
 
-    def _free_of(self, view: View) -> dict[Any, tuple[dict[str, int], dict[str, list[int]]]]:
+    def _free_of(self, view: View, snapshot: Snapshot) -> dict[Any, tuple[dict[str, int], dict[str, list[int]]]]:
         found = {}
         amounts = {name: view.free[d].tolist() for d, name in enumerate(self.book.dimensions) if d < len(view.free)}
         kinds = {
             self.book.dimensions[d]: (begin.tolist(), shares.tolist()) for d, (begin, shares) in view.devices.items()
         }
-        for at, number in enumerate(view.numbers.tolist()):
-            name = self._names[number]
-            offer = self._offers.now[name]
-            units = {dimension: amounts[dimension][at] for dimension in offer.batch.amounts}
+        for at, name in enumerate(self._offers.names_of(view.numbers)):
+            units = {dimension: amounts[dimension][at] for dimension in snapshot.offers[name].batch.amounts}
             shares = {kind: own[begin[at] : begin[at + 1]] for kind, (begin, own) in kinds.items()}
             found[name] = units, {kind: own for kind, own in shares.items() if own}
         return found

@@ -7,10 +7,8 @@ session is a call of `match`, but for used offers and prices that are paid.
 from __future__ import annotations
 
 import dataclasses
-import weakref
-from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,13 +17,11 @@ from ._explain import Explainer
 from ._inputs._session import UNIT, Book, OfferBatch, TaskBatch
 from ._problem import I64, Placement, Problem
 from ._result import MatchResult
+from ._session_table import View
 from .legacy._state import State
 
 if TYPE_CHECKING:
     from ._shortfall import Shortfall
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Offer(NamedTuple):
@@ -37,60 +33,40 @@ class Offer(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A task that holds its place: its number, its offer's name, what it asked for, the devices it was given."""
+    """A task that holds its place: its offer's name, what it asked for, the devices it was given."""
 
-    number: int
     offer: Any
     batch: TaskBatch
     row: int
     devices: dict[str, tuple[int, ...]]
 
 
-class _Loan(Generic[K, V]):
-    def __init__(self, value: dict[K, V]) -> None:
-        self.value = value
-
-
-class Lent(Generic[K, V]):
-    """A dict that its owner changes while others read it as it was: copied before a change where somebody does."""
-
-    def __init__(self) -> None:
-        self.now: dict[K, V] = {}
-        self._loan: weakref.ref[_Loan[K, V]] | None = None
-
-    def lend(self) -> _Loan[K, V]:
-        """The dict as it is now, for as long as the answer is kept."""
-        loan = self._loan() if self._loan is not None else None
-        if loan is None:
-            loan = _Loan(self.now)
-            self._loan = weakref.ref(loan)
-        return loan
-
-    def change(self) -> dict[K, V]:
-        """The dict, to be changed by the owner."""
-        if self._loan is not None and self._loan() is not None:
-            self.now = dict(self.now)
-        self._loan = None
-        return self.now
-
-
 class Snapshot:
     """A session as it stood. Cheap to make: nothing is copied before the session changes."""
 
-    def __init__(self, book: Book, offers: _Loan[Any, Offer], tasks: _Loan[Any, Placed], scale: dict[str, int]) -> None:
+    def __init__(self, book: Book, offers: View[OfferBatch], tasks: View[TaskBatch], scale: dict[str, int]) -> None:
         self.book, self.scale = book, scale
         self._offers, self._tasks = offers, tasks
         self.exclusive = book.options.mode == "exclusive"
 
-    @property
-    def offers(self) -> Mapping[Any, Offer]:
+    @cached_property
+    def offers(self) -> dict[Any, Offer]:
         """By name, in tie order."""
-        return self._offers.value
+        columns, found = self._offers.columns, {}
+        for slot in self._offers.slots().tolist():
+            batch = self._offers.batch_of(slot)
+            found[columns.names[slot]] = Offer(int(columns.number[slot]), batch, int(columns.row[slot]))
+        return found
 
-    @property
-    def tasks(self) -> Mapping[Any, Placed]:
+    @cached_property
+    def tasks(self) -> dict[Any, Placed]:
         """By name, in the order placed."""
-        return self._tasks.value
+        columns, found = self._tasks.columns, {}
+        offers = {offer.number: name for name, offer in self.offers.items()}
+        for slot in self._tasks.slots().tolist():
+            row, batch, devices = int(columns.row[slot]), self._tasks.batch_of(slot), columns.notes[slot] or {}
+            found[columns.names[slot]] = Placed(offers[int(columns.on[slot])], batch, row, devices)
+        return found
 
     @cached_property
     def names(self) -> list[Any]:
@@ -132,13 +108,7 @@ class Snapshot:
 
     def has(self, name: str) -> bool:
         """Whether some offer has any of a dimension or kind."""
-        for offer in self.offers.values():
-            column = offer.batch.amounts.get(name)
-            if column is None:
-                column = offer.batch.sums.get(name)
-            if column is not None and column[offer.row]:
-                return True
-        return False
+        return name in self.scale and self._offers.some(lambda batch: batch.amounts.get(name, batch.sums.get(name)))
 
     def inputs(self, batch: TaskBatch, free_only: bool = False) -> _inputs.Inputs:
         """A call on these offers as one of `match`; with `free_only` without those that are used."""

@@ -19,6 +19,11 @@ class Numbers:
         """The number of a thing."""
         return self.all.setdefault(thing, len(self.all))
 
+    def of_all(self, things: Sequence[Hashable]) -> list[int]:
+        """The numbers of things; quick where all are known."""
+        found = list(map(self.all.get, things))
+        return [self.of(thing) for thing in things] if None in found else found  # type: ignore[return-value]
+
 
 class Encoder:
     """Collects `constraints` and the columns they refer to."""

@@ -94,6 +94,10 @@ class Groups:
         """The tenant of a task."""
         return (self.tenants[row] if self.tenants is not None else None) or ""
 
+    def all_tenants(self) -> list[str]:
+        """The tenant of each task."""
+        return [""] * self.tasks.count if self.tenants is None else [tenant or "" for tenant in self.tenants]
+
     def _node_numbers(self) -> tuple[Numbers, list[int]]:
         numbers = Numbers()
         names = self.offers.names
@@ -106,9 +110,7 @@ class Groups:
         """Puts down what can matter."""
         constraints = encoder.constraints
         tenants, groups, gangs = Numbers(), Numbers(), Numbers()
-        tenant_of = [""] * self.tasks.count
-        if self.tenants is not None:
-            tenant_of = [tenant or "" for tenant in self.tenants]
+        tenant_of = self.all_tenants()
         spread = bool(self.max_per or self.avoid or (self.groups and any(entry["avoid"] for entry in self.running)))
         if self.gangs is not None:
             constraints["gang"] = encoder.column(

@@ -112,6 +112,10 @@ class OfferBatch:
             raise side.fault(0, "price", None, f"a price of each offer, which {needed} needs")
         return None
 
+    def all_nodes(self) -> list[Any]:
+        """The machine of each offer."""
+        return self.names if self.nodes is None else [self.node(row) for row in range(self.count)]
+
     def node(self, row: int) -> Any:
         """The machine that an offer is on."""
         node = self.nodes[row] if self.nodes is not None else None

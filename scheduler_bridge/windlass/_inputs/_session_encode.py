@@ -27,7 +27,7 @@ def encode_offers(batch: OfferBatch | None, book: Book) -> Encoder:
         ):
             if sets:
                 constraints[name] = encoder.sets([wire(encoder, each) for each in sets.all], sets.of)
-        constraints["node"] = encoder.column([book.nodes.of(batch.node(row)) for row in range(batch.count)])
+        constraints["node"] = encoder.column(book.nodes.of_all(batch.all_nodes()))
         if batch.staged and book.options.locality:
             constraints["staged"] = encoder.sets(_staged(batch.staged, book), batch.staged.of)
     _put_kinds(encoder, book, batch)
@@ -76,13 +76,13 @@ def encode_tasks(batch: TaskBatch, book: Book) -> Encoder:
     ):
         if sets:
             constraints[name] = encoder.sets([wire(encoder, each) for each in sets.all], sets.of)
-    tenants = [groups.tenant(row) for row in range(batch.count)]
+    tenants = groups.all_tenants()
     _put_groups(encoder, batch, book, tenants)
     caps = _caps(tenants, book)
     if caps:
         constraints["quotas"] = caps
     if any(tenants) or caps:
-        constraints["tenant"] = encoder.column([book.tenants.of(tenant) for tenant in tenants])
+        constraints["tenant"] = encoder.column(book.tenants.of_all(tenants))
     if book.running and (caps or groups.groups is not None or groups.avoid):
         constraints["running"] = [
             wire_running(entry, encoder, book.dimensions, book.nodes, book.tenants, book.groups, all_keys=True)
