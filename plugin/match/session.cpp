@@ -97,10 +97,32 @@ bool Session::offered(size_t slot) const {
   return offer.present && (options_.mode == Mode::packing || offer.tasks.empty());
 }
 
+// Adds and updates; those to be added get their slots.
+void Session::take_rows(const Change& change, std::span<int32_t> slots) {
+  constexpr size_t kAhead = 8;  // rows whose memory is on its way
+  for (size_t row = 0; row < slots.size(); ++row) {
+    if (row + kAhead < slots.size() && slots[row + kAhead] >= 0) state_.prefetch(slots[row + kAhead]);
+    const SessionState::Record record{change.rows, change.given, row};
+    if (row < change.adds) {
+      slots[row] = state_.add(change.numbers[row], record);
+    } else {
+      state_.update(slots[row], record);
+    }
+  }
+}
+
+void Session::refresh_index(std::span<const int32_t> slots) {
+  if (!index_) return;
+  std::vector<bool> offers(slots.size());
+  for (size_t at = 0; at < slots.size(); ++at) offers[at] = offered(slots[at]);
+  index_->refresh(slots, offers);
+}
+
 Check Session::apply(const Change& change, Applied& applied) {
   // Weights and scale of new dimensions must be right before they are taken.
   Scale scale = grown(change.rows);
-  if (Check fault = check_change(change, scale)) return fault;
+  std::vector<int32_t> slots;
+  if (Check fault = check_change(change, scale, slots)) return fault;
   grow(scale);
   std::vector<int32_t> touched;
   for (const int64_t number : change.releases) {
@@ -119,15 +141,8 @@ Check Session::apply(const Change& change, Applied& applied) {
   for (const DeviceKind& kind : change.given ? change.given->devices : std::vector<DeviceKind>{}) {
     use_[kind.dimension] = Use::kind;
   }
-  for (size_t row = 0; row < change.numbers.size(); ++row) {
-    const SessionState::Record record{change.rows, change.given, row};
-    if (row < change.adds) {
-      touched.push_back(state_.add(change.numbers[row], record));
-    } else {
-      touched.push_back(state_.slot_of(change.numbers[row]));
-      state_.update(touched.back(), record);
-    }
-  }
+  take_rows(change, slots);
+  touched.insert(touched.end(), slots.begin(), slots.end());
   for (size_t d = 0; d < change.rows.dimensions; ++d) {
     const int64_t* column = change.rows.offer_amounts[d];
     const bool any = column && std::any_of(column, column + change.rows.offers, [](int64_t x) { return x > 0; });
@@ -139,9 +154,7 @@ Check Session::apply(const Change& change, Applied& applied) {
     state_.compact();
     index_.reset();
   }
-  if (index_) {
-    for (const int32_t slot : touched) index_->refresh(slot, offered(slot));
-  }
+  refresh_index(touched);
   version_ += !touched.empty() || rescaled ? 1 : 0;
   return {};
 }

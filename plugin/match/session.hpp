@@ -79,13 +79,16 @@ class Session {
 
   Problem with_options(const Problem& rows) const;
   Check check_expected(int64_t expect) const;
-  Check check_change(const Change& change, const Scale& scale) const;
-  Check check_numbers(const Change& change) const;
+  // `slots`: of the rows, -1 where they are to be added.
+  Check check_change(const Change& change, const Scale& scale, std::vector<int32_t>& slots) const;
+  Check check_numbers(const Change& change, std::vector<int32_t>& slots) const;
   Check check_uses(const Change& change) const;
   Check check_call(const Call& call) const;
   Check check_task_numbers(const Call& call) const;
   Scale grown(const Problem& rows) const;
   void grow(const Scale& scale);
+  void take_rows(const Change& change, std::span<int32_t> slots);
+  void refresh_index(std::span<const int32_t> slots);
   void rescale_for(const Change& change);
   bool rescale();
   bool constrained(const Call& call) const;

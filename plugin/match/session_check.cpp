@@ -35,7 +35,7 @@ Check Session::check_expected(int64_t expect) const {
                    "; another call came between, so read its offers again"};
 }
 
-Check Session::check_change(const Change& change, const Scale& scale) const {
+Check Session::check_change(const Change& change, const Scale& scale, std::vector<int32_t>& slots) const {
   if (Check fault = check_expected(change.expect)) return fault;
   Problem rows = with_options(change.rows);
   rows.scale = scale.fixed.data();
@@ -50,7 +50,7 @@ Check Session::check_change(const Change& change, const Scale& scale) const {
     }
   }
   if (Check fault = check_uses(change)) return fault;
-  return check_numbers(change);
+  return check_numbers(change, slots);
 }
 
 // A kind of device stays one, and so does an amount.
@@ -70,21 +70,29 @@ Check Session::check_uses(const Change& change) const {
   return {};
 }
 
-Check Session::check_numbers(const Change& change) const {
+Check Session::check_numbers(const Change& change, std::vector<int32_t>& slots) const {
   const std::unordered_set<int64_t> removed(change.removes.begin(), change.removes.end());
-  std::unordered_set<int64_t> given;
+  std::unordered_set<int64_t> added;
+  std::vector<bool> updated(change.numbers.size() > change.adds ? state_.slots() : 0);
+  slots.assign(change.numbers.size(), -1);
   for (size_t row = 0; row < change.numbers.size(); ++row) {
     const int64_t number = change.numbers[row];
     const auto at = static_cast<int64_t>(row);
     if (number < 0) return invalid(Side::offers, at, "number", text(number) + "; an offer's number is from 0 up");
-    if (!given.insert(number).second) return invalid(Side::offers, at, "number", "the offer is given twice");
-    const bool present = state_.slot_of(number) >= 0 && !removed.contains(number);
+    const int32_t slot = state_.slot_of(number);
+    const bool present = slot >= 0 && (removed.empty() || !removed.contains(number));
+    if (row < change.adds ? !added.insert(number).second : added.contains(number) || (present && updated[slot])) {
+      return invalid(Side::offers, at, "number", "the offer is given twice");
+    }
     if (row < change.adds && present) {
       return invalid(Side::offers, at, "number", "the offer is present already; use update");
     }
     if (row >= change.adds && !present) {
       return invalid(Side::offers, at, "number", "the offer is not present; use add");
     }
+    if (row < change.adds) continue;
+    slots[row] = slot;
+    updated[slot] = true;
   }
   return {};
 }

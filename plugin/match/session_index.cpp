@@ -82,6 +82,27 @@ bool SessionIndex::before(const std::vector<Key>& keys, int32_t a, int32_t b) co
   return a < b;
 }
 
+// What a refresh looks at lies scattered, so it is fetched while those before are at work.
+void SessionIndex::refresh(std::span<const int32_t> slots, const std::vector<bool>& offered) {
+  constexpr size_t kStep = 4;
+  const auto group_at = [&](size_t at) {
+    const auto slot = at < slots.size() ? static_cast<size_t>(slots[at]) : group_of_.size();
+    return slot < group_of_.size() ? group_of_[slot] : -1;
+  };
+  for (size_t at = 0; at < slots.size(); ++at) {
+    if (at + 3 * kStep < slots.size() && static_cast<size_t>(slots[at + 3 * kStep]) < group_of_.size()) {
+      __builtin_prefetch(&group_of_[slots[at + 3 * kStep]]);
+    }
+    if (const int32_t group = group_at(at + 2 * kStep); group >= 0) {
+      __builtin_prefetch(&groups_[group]);
+      __builtin_prefetch(amounts(group));
+      bands_.prefetch(group);
+    }
+    if (const int32_t group = group_at(at + kStep); group >= 0) bands_.prefetch_cell(group);
+    refresh(slots[at], offered[at]);
+  }
+}
+
 void SessionIndex::refresh(int32_t slot, bool offered) {
   if (group_of_.size() < state_.slots()) group_of_.resize(state_.slots(), -1);
   const int32_t group = group_of_[slot];
@@ -162,9 +183,7 @@ void SessionIndex::tidy(int32_t number) {
 }
 
 void SessionIndex::end(int32_t number) {
-  const Group& group = groups_[number];
-  const auto only = [&](int32_t other) { return other == number ? Wide{0} : Wide{-1}; };
-  bands_.erase(bands_.best(group.ranks, group.key, group.key, only, [](int32_t) { return 0; }));
+  bands_.erase(bands_.slot_of(number, groups_[number].key));
   spare_.push_back(number);
 }
 

@@ -32,6 +32,8 @@ class SessionIndex {
   void fill(const std::vector<bool>& offered);
   // The slot has changed, or is new.
   void refresh(int32_t slot, bool offered);
+  // The same of many; `offered` by position.
+  void refresh(std::span<const int32_t> slots, const std::vector<bool>& offered);
 
   // Before the first `best` of a call: offers may have grown since the last one.
   void begin_call() { failures_.emplace(state_.dimensions()); }

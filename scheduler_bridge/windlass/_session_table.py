@@ -18,6 +18,7 @@ B = TypeVar("B")
 
 _GONE = -1  # in place of a batch's number
 _PACK_ABOVE = 64  # slots
+_LOOKED_AT = 8  # rows, before all are
 
 
 class _Columns(NamedTuple):
@@ -60,6 +61,10 @@ class View(Generic[B]):
 
     def some(self, column_of: Callable[[B], I64 | None]) -> bool:
         """Whether a column of the batches holds anything but 0 in some row that is here. Ends at the first."""
+        for slot in range(min(self.count, _LOOKED_AT)):
+            column = column_of(self.batch_of(slot)) if self.columns.batch[slot] != _GONE else None
+            if column is not None and column[self.columns.row[slot]]:
+                return True
         here, rows = self.columns.batch[: self.count], self.columns.row[: self.count]
         for number, batch in [*self._batches.items(), *self.kept.items()]:
             column = column_of(batch)

@@ -92,6 +92,8 @@ void Bands::put(int32_t band_number, int place, const Entry& entry) {
   cell.group[lane] = entry.group;
   cell.rough[lane] = rough(entry.key);
   cell.key[lane] = entry.key;
+  if (where_.size() <= static_cast<size_t>(entry.group)) where_.resize(static_cast<size_t>(entry.group) + 1);
+  where_[entry.group] = {number, lane};
   Lanes* ranks = &ranks_[static_cast<size_t>(number) * shape_.rows];
   Lanes* tops = &tops_[static_cast<size_t>(band_number) * shape_.rows];
   for (size_t row = 0; row < shape_.rows; ++row) {
@@ -155,6 +157,8 @@ void Bands::fill_cells(int32_t band, std::span<Entry> entries, size_t cells) {
   const int place = std::countr_one(bands_[band].live);
   const int32_t cell = new_cell();
   bands_[band].cell[place] = cell;
+  cells_[cell].band = band;
+  cells_[cell].place = place;
   bands_[band].least[place] = kKeyMost;
   bands_[band].live |= uint64_t{1} << place;
   for (const Entry& entry : entries) put(band, place, entry);
@@ -243,6 +247,23 @@ void Bands::remove_band(size_t position) {
   spare_bands_.push_back(order_[position]);
   order_.erase(order_.begin() + static_cast<ptrdiff_t>(position));
   low_.erase(low_.begin() + static_cast<ptrdiff_t>(position));
+}
+
+void Bands::prefetch_cell(int32_t group) const {
+  const Where at = where_[group];
+  const Cell& cell = cells_[at.cell];
+  __builtin_prefetch(&cell);
+  for (size_t row = 0; row < shape_.rows; ++row) {
+    __builtin_prefetch(&ranks_[static_cast<size_t>(at.cell) * shape_.rows + row]);
+  }
+}
+
+Slot Bands::slot_of(int32_t group, const Key& key) const {
+  const Where at = where_[group];
+  const Cell& cell = cells_[at.cell];
+  size_t position = first_band(key);
+  while (order_[position] != cell.band) ++position;
+  return {key, key, group, static_cast<int32_t>(position), at.lane, cell.place};
 }
 
 void Bands::erase(const Slot& slot) {

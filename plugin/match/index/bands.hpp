@@ -37,6 +37,11 @@ class Bands {
   template <typename Same>
   int32_t insert(const Entry& entry, Same same);
   void erase(const Slot& slot);
+  // Where a group is that was inserted with this key.
+  Slot slot_of(int32_t group, const Key& key) const;
+  // Brings near what `slot_of` and `erase` will look at.
+  void prefetch(int32_t group) const { __builtin_prefetch(&where_[group]); }
+  void prefetch_cell(int32_t group) const;
 
   // The smallest total up to `to` among keys from `from` up; of equal ones the one with the lowest tie(group).
   // `admit(group)` answers what is added to the key's sum, 0 or more, or a negative number where the group is refused.
@@ -49,6 +54,8 @@ class Bands {
   };
   struct Cell {
     uint64_t live = 0;
+    int32_t band = -1;
+    int32_t place = -1;  // in its band
     std::array<int32_t, kLanes> group;
     std::array<float, kLanes> rough;  // of the key: most of the greater ones are passed over by it
     std::array<Key, kLanes> key;
@@ -58,6 +65,11 @@ class Bands {
     size_t count = 0;   // entries
     std::array<int32_t, kLanes> cell;
     std::array<Key, kLanes> least;  // of each cell; may be lower than its least entry
+  };
+
+  struct Where {
+    int32_t cell;
+    int32_t lane;
   };
 
   struct Search {
@@ -109,6 +121,7 @@ class Bands {
   Shape shape_;
   const Kernel& kernel_;
   std::vector<Cell> cells_;
+  std::vector<Where> where_;  // by group
   std::vector<Lanes> ranks_;  // [cells][rows]; 0 where no entry is
   std::vector<Band> bands_;
   std::vector<Lanes> tops_;  // [bands][rows] largest rank of each cell, 0 where there is none
@@ -180,11 +193,13 @@ int32_t Bands::insert(const Entry& entry, Same same) {
   const size_t position = band_for(entry.key);
   const int32_t band = order_[position];
   const auto ranks = bytes_of(entry.ranks);
+  const float roughly = rough(entry.key);
   for (;;) {  // cells are cut until the one that suits has room
     const int place = choose_cell(band, ranks);
     const Cell& cell = cells_[bands_[band].cell[place]];
     uint64_t lanes = cell.live;
     for (int lane; next(lanes, lane);) {
+      if (cell.rough[lane] != roughly) continue;
       if (cell.key[lane] == entry.key && same(cell.group[lane])) return cell.group[lane];
     }
     if (cell.live != ~uint64_t{0}) {

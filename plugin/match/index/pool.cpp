@@ -106,8 +106,7 @@ void Pool::undo(const Slot& slot, int32_t offer, const Key& after, const int64_t
   const int32_t group = group_of_[offer];
   if (packing_) {
     std::copy(group_amounts(group), group_amounts(group) + dimensions_, left_.begin());
-    const auto mine = [group](int32_t one) { return one == group ? Wide{0} : Wide{-1}; };
-    bands_.erase(bands_.best(ranks_.of(left_.data()), after, after, mine, [](int32_t) { return 0; }));
+    bands_.erase(bands_.slot_of(group, after));
     spare_.push_back(group);
     for (size_t d = 0; d < dimensions_; ++d) left_[d] += wanted[d];
     put_back(offer, slot.key, left_);
