@@ -27,11 +27,11 @@ TEST_P(FaultTest, AFileIsOldOrWholeWhateverFails) {
   const std::string fresh = testing::noise((1U << 20U) + 777);
   folder.write("from", fresh);
   Transfer transfer = testing::transfer_of(folder.at("from"), folder.at("new/to"));
-  transfer.durability = Durability::full;
   transfer.checksum = {ChecksumKind::xxh3, {}};
   Transfer next = testing::transfer_of(folder.at("from"), folder.at("new/to"));
   next.durability = Durability::none;
   for (const int error : {EIO, ENOSPC, EDQUOT}) {
+    transfer.durability = error == EIO ? Durability::full : Durability::none;
     std::uint64_t at = 1;
     for (;; ++at) {
       std::filesystem::remove_all(folder.at("new"));
