@@ -131,6 +131,8 @@ def _key(roots: Sequence[Path] | None, state: Path | None) -> Key:
     name = os.environ.get(ENGINE_VARIABLE, "auto")
     if name not in ENGINES:
         raise InvalidTransfer(f"{ENGINE_VARIABLE} = {name!r}: give one of {', '.join(ENGINES)}")
+    if state is not None and not os.fspath(state):
+        raise InvalidTransfer("state is empty; give the path of a folder, or None")
     folders = tuple(os.fsencode(root) for root in roots or ())
     return ENGINES[name], folders, None if state is None else os.path.abspath(os.fsencode(state))
 

@@ -107,6 +107,42 @@ def test_a_forked_child_stages_with_an_engine_of_its_own(tmp_path: Path, engine:
     assert (tmp_path / "target-child").read_bytes() == source.read_bytes()
 
 
+WITH_STATE = """
+    import sys, windlass
+    transfer = windlass.Transfer(sys.argv[1], sys.argv[2], checksum="sha256")
+    windlass.stage([transfer], state=sys.argv[3], progress=lambda *counts: print(counts[0], flush=True))
+"""
+
+
+def test_a_killed_process_is_resumed_by_the_next_that_is_given_its_state(tmp_path: Path) -> None:
+    source, target, state = tmp_path / "source", tmp_path / "target", tmp_path / "state"
+    written(source, os.urandom(1 << 20) * 300)
+    for _ in range(10):
+        child = run_python(WITH_STATE, source, target, state)
+        assert child.stdout is not None
+        done = 0
+        while done < 100 << 20 and (line := child.stdout.readline()):
+            done = int(line)
+        child.kill()
+        child.wait()
+        if not target.exists():
+            break
+        target.unlink()  # it was faster than this test could look
+    end = windlass.stage([Transfer(source, target, checksum="sha256")], state=state).transfers[0]
+    assert end.resumed_bytes >= done - (64 << 20) > 0
+    assert target.read_bytes() == source.read_bytes()
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("state", ["", "root/state"])
+def test_a_state_that_cannot_be_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = written(tmp_path / "root/source", b"x")
+    with pytest.raises(windlass.InvalidTransfer, match="state"):
+        windlass.stage([Transfer(source, tmp_path / "root/target")], state=state, roots=[tmp_path / "root"])
+    assert os.listdir(tmp_path) == ["root"] and os.listdir(tmp_path / "root") == ["source"]
+
+
 def test_ctrl_c_ends_a_process_that_stages(tmp_path: Path) -> None:
     source = written(tmp_path / "source", os.urandom(8 << 20))
     child = run_python(COPY, source, tmp_path / "target", "native")
