@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "proto/codec_parts.hpp"
 
 namespace windlass::proto {
@@ -88,7 +90,19 @@ void check_column(Reader& reader, const std::vector<ColumnSpec>& columns, const 
 
 namespace {
 
+void check_bare(Reader& reader, const char* rows, std::uint64_t count, const std::vector<Column>& amounts,
+                Column other) {
+  if (count <= kBareRowsMax || other ||
+      std::ranges::any_of(amounts, [](Column column) { return column.has_value(); })) {
+    return;
+  }
+  reader.fail(std::string(rows) + ": " + std::to_string(count) + " rows without a column; at most " +
+              std::to_string(kBareRowsMax) + " are served, so send their amounts though they are zero");
+}
+
 void check_match(Reader& reader, const Match& match) {
+  check_bare(reader, "tasks", match.tasks, match.task_amounts, match.priority);
+  check_bare(reader, "offers", match.offers, match.offer_amounts, match.price);
   if (match.task_amounts.size() != match.dimensions || match.offer_amounts.size() != match.dimensions) {
     return reader.fail("task_amounts and offer_amounts are to have one entry per dimension");
   }

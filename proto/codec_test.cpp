@@ -131,6 +131,20 @@ TEST(Bodies, MatchHoldsColumnsToTheirTypesAndCounts) {
   EXPECT_NE(fault_of<Match>(encode(weights)), "");
 }
 
+TEST(Bodies, RowsWithoutAColumnAreBounded) {
+  for (std::uint64_t Match::*rows : {&Match::tasks, &Match::offers}) {
+    Match match;
+    match.*rows = kBareRowsMax;
+    EXPECT_EQ(fault_of<Match>(encode(match)), "");
+    match.*rows = kBareRowsMax + 1;
+    EXPECT_NE(fault_of<Match>(encode(match)), "");
+    match.columns = {{ColumnType::i4, match.tasks}, {ColumnType::i8, match.offers}};
+    match.priority = 0;
+    match.price = 1;
+    EXPECT_EQ(fault_of<Match>(encode(match)), "") << "bytes stand for them";
+  }
+}
+
 TEST(Bodies, ColumnsAreComparedWithTheirFrames) {
   const std::vector<ColumnSpec> columns = {{ColumnType::i4, 2}, {ColumnType::u8, 1}};
   EXPECT_FALSE(check_columns(columns, std::vector<std::size_t>{8, 8}));

@@ -46,10 +46,15 @@ def encode_problem(problem: Problem) -> tuple[dict[str, Any], list[Column]]:
         body["max_score"] = float(problem.max_score)
     if problem.max_price is not None:
         body["max_price"] = int(problem.max_price)
-    if problem.priority is not None:
-        body["priority"] = columns.add(problem.priority)
-    if problem.price is not None:
-        body["price"] = columns.add(problem.price)
+    priority, price = problem.priority, problem.price
+    if priority is None and problem.tasks > _wire.BARE_ROWS_MAX:  # so many need a column, whatever it says
+        priority = np.zeros(problem.tasks, np.int32)
+    if price is None and problem.offers > _wire.BARE_ROWS_MAX:
+        price = np.full(problem.offers, -1, np.int64)
+    if priority is not None:
+        body["priority"] = columns.add(priority)
+    if price is not None:
+        body["price"] = columns.add(price)
     if problem.constraints:
         body["constraints"] = problem.constraints
     body["columns"] = _wire.declare(columns.all)

@@ -23,6 +23,7 @@ BODY_BYTES_MAX = 16 * 1024 * 1024
 DEPTH_MAX = 16
 COLUMNS_MAX = 1024
 COLUMN_BYTES_MAX = 2**31
+BARE_ROWS_MAX = 4 * 1024 * 1024  # tasks or offers of a MATCH that no column tells of
 ID_BYTES = 16
 
 Column = npt.NDArray[Any]
