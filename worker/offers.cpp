@@ -1,7 +1,5 @@
 #include "worker/offers.hpp"
 
-#include <yaml-cpp/yaml.h>
-
 #include <charconv>
 #include <cmath>
 #include <fstream>
@@ -12,6 +10,7 @@
 
 #include "proto/limits.hpp"
 #include "proto/writer.hpp"
+#include "worker/base/yaml_document.hpp"
 
 namespace windlass::worker {
 namespace {
@@ -120,7 +119,7 @@ std::string name_of(const YAML::Node& record, std::size_t k, std::size_t count, 
 }
 
 std::vector<std::string> records_of(const std::string& text, const NodeConfig& node) {
-  const YAML::Node list = YAML::Load(text);
+  const YAML::Node list = load_document(text);
   if (!list.IsSequence()) throw Wrong("a list of records is wanted");
   if (list.size() > kOffersMax) throw Wrong("at most " + std::to_string(kOffersMax) + " records are allowed");
   std::vector<std::string> records;

@@ -51,6 +51,17 @@ class ConfigTest : public testing::Test {
   ConfigSources sources_;
 };
 
+TEST_F(ConfigTest, TakesOneDocumentAndNothingBehindIt) {
+  for (const char* text : {"---\nlog: {level: warn}\n---\nlog: {level: error}\n", "log: {level: warn}\n...\n- 1\n"}) {
+    file(text);
+    EXPECT_NE(errors().find("second YAML document"), std::string::npos) << text;
+  }
+  file(std::string_view(", 2].b: *a.?\0{c: d}.: !! 1.", 28));
+  EXPECT_NE(errors(), "") << "and does not look for the end of it for ever";
+  file("---\nlog: {level: warn}\n...\n# that is all\n");
+  EXPECT_EQ(config().log.level, "warn");
+}
+
 TEST_F(ConfigTest, DefaultsNeedNoFile) {
   const Config c = config();
   EXPECT_FALSE(c.node.name.empty());

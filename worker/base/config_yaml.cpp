@@ -1,9 +1,10 @@
 #include "worker/base/config_yaml.hpp"
 
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include <map>
+
+#include "worker/base/yaml_document.hpp"
 
 namespace windlass::worker {
 namespace {
@@ -104,7 +105,7 @@ std::vector<std::string_view> split_by_comma(std::string_view text) {
 
 tl::expected<RawValue, std::string> read_brackets(const std::string& text) {
   try {
-    return raw_of(YAML::Load(text));
+    return raw_of(load_document(text));
   } catch (const YAML::Exception& fault) {
     return tl::unexpected(fault.msg);
   }
@@ -115,14 +116,13 @@ tl::expected<RawValue, std::string> read_brackets(const std::string& text) {
 std::vector<ConfigEntry> read_yaml(const std::string& text, const std::string& file, std::vector<std::string>& errors) {
   Reader reader(file, errors);
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) errors.push_back(file + ": holds more than one YAML document; write one");
-    if (documents.empty() || documents[0].IsNull()) return {};
-    if (!documents[0].IsMap()) {
+    const YAML::Node document = load_document(text);
+    if (document.IsNull()) return {};
+    if (!document.IsMap()) {
       errors.push_back(file + ": is no map of sections; write lines such as \"stage: {roots: [/scratch]}\"");
       return {};
     }
-    reader.read_section(documents[0], "");
+    reader.read_section(document, "");
   } catch (const YAML::Exception& fault) {
     errors.push_back(fmt::format("{}:{}: {}", file, fault.mark.is_null() ? 1 : fault.mark.line + 1, fault.msg));
   }
