@@ -132,7 +132,9 @@ void Requests::begin(const Peer& peer, const proto::Header& header, Frames frame
   if (const Answer* kept = journal_.find(header.id)) return reply(peer, header, *kept, now);
   if (const auto found = running_.find(header.id); found != running_.end()) return attach(found->second, peer);
   if (journal_.unbury(header.id)) {
-    return reply(peer, header, error_answer(Code::cancelled, "the request was cancelled before it came"), now);
+    Answer answer = error_answer(Code::cancelled, "the request was cancelled before it came");
+    reply(peer, header, answer, now);
+    return journal_.put(header.id, std::move(answer), now);  // should it come twice
   }
   if (draining_) {
     parts_.watcher.refused("draining");

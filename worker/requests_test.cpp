@@ -213,6 +213,8 @@ TEST_F(RequestsTest, ACancelMayOvertakeItsRequest) {
   outbox.take();
   say(Type::stage, 's', stage_body());
   EXPECT_EQ(only_error(), Code::cancelled);
+  say(Type::stage, 's', stage_body());
+  EXPECT_EQ(only_error(), Code::cancelled) << "nor when it comes twice";
   EXPECT_TRUE(stager.bodies.empty());
 }
 
