@@ -25,6 +25,8 @@ COLUMNS_MAX = 1024
 COLUMN_BYTES_MAX = 2**31
 BARE_ROWS_MAX = 4 * 1024 * 1024  # tasks or offers of a MATCH that no column tells of
 ID_BYTES = 16
+TRACEPARENT_BYTES_MAX = 128
+DEADLINE_MS_MAX = 1000 * 60 * 60 * 24 * 365  # longer ones are cut to this
 
 Column = npt.NDArray[Any]
 _DTYPES: dict[str, np.dtype[Any]] = {"i4": np.dtype("<i4"), "i8": np.dtype("<i8"), "u8": np.dtype("<u8")}
@@ -123,13 +125,15 @@ def decode_header(frame: bytes | memoryview) -> Header:
     if type(request_id) is not bytes or len(request_id) != ID_BYTES:
         raise WireError("the header's id is not 16 bytes of bin")
     version, kind, deadline, trace = head.get("v", -1), head.get("t", -1), head.get("dl"), head.get("tp")
-    if not _is_uint(kind) or not _is_uint(version):
-        raise WireError("the header's v and t are to be unsigned integers", request_id)
-    if deadline is not None and not _is_uint(deadline):
-        raise WireError("the header's dl is to be an unsigned integer", request_id)
-    if trace is not None and not isinstance(trace, str):
-        raise WireError("the header's tp is to be a str", request_id)
-    return Header(kind, request_id, deadline, trace, version)
+    if not _is_uint(kind, 2**32 - 1) or not _is_uint(version, 2**32 - 1):
+        raise WireError("the header's v and t are to be unsigned integers of 32 bits", request_id)
+    if deadline is not None:
+        if not _is_uint(deadline):
+            raise WireError("the header's dl is to be an unsigned integer", request_id)
+        deadline = min(deadline, DEADLINE_MS_MAX)
+    if trace is not None and (not isinstance(trace, str) or len(trace.encode()) > TRACEPARENT_BYTES_MAX):
+        raise WireError(f"the header's tp is to be a str of at most {TRACEPARENT_BYTES_MAX} bytes", request_id)
+    return Header(kind, request_id, deadline, trace or None, version)
 
 
 def decode(frames: Sequence[bytes | memoryview]) -> Message:
@@ -169,7 +173,7 @@ def _unpack_map(frame: bytes | memoryview, request_id: bytes | None) -> dict[str
     data = frame if isinstance(frame, bytes) else bytes(frame)
     _check_bounds(data, request_id)
     try:
-        value = msgpack.unpackb(data, raw=False, strict_map_key=False)
+        value = msgpack.unpackb(data, raw=False, strict_map_key=False, object_pairs_hook=_map_of)
     except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
         raise WireError(f"no msgpack: {error}", request_id) from None
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
@@ -177,8 +181,15 @@ def _unpack_map(frame: bytes | memoryview, request_id: bytes | None) -> dict[str
     return value
 
 
-def _is_uint(value: Any) -> bool:
-    return type(value) is int and value >= 0
+def _map_of(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key occurs twice in one map")
+    return made
+
+
+def _is_uint(value: Any, most: int = 2**64 - 1) -> bool:
+    return type(value) is int and 0 <= value <= most
 
 
 # ---- The bounds ------------------------------------------------------------------------------------------------------
