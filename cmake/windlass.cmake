@@ -11,6 +11,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
 
 set(WINDLASS_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize (address,undefined or thread)")
+option(WINDLASS_FUZZ "Build the targets of tests/fuzz with libFuzzer; needs clang" OFF)
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
@@ -32,6 +33,9 @@ target_compile_definitions(windlass_flags INTERFACE WINDLASS_VERSION="${PROJECT_
 if(WINDLASS_SANITIZE)
   add_compile_options(-fsanitize=${WINDLASS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${WINDLASS_SANITIZE})
+endif()
+if(WINDLASS_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
 # windlass_library(NAME SOURCES... [LINK ...]): a static library with the project's flags.

@@ -1,0 +1,23 @@
+// Bodies of SESSION and its answers.
+#include "tests/fuzz/golden.hpp"
+
+namespace windlass::fuzz {
+namespace {
+
+constexpr Decoder kDecoders[] = {
+    read_and_write<proto::Session>,
+    read_and_write<proto::SessionAnswer>,
+    read_and_write<proto::SessionOffers>,
+};
+
+}  // namespace
+
+void run(std::string_view bytes) {
+  run_one_of(kDecoders, bytes);
+}
+
+std::vector<std::string> seeds() {
+  return seeds_of(kDecoders);
+}
+
+}  // namespace windlass::fuzz

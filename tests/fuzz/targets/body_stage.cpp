@@ -1,0 +1,22 @@
+// Bodies of STAGE and its answer.
+#include "tests/fuzz/golden.hpp"
+
+namespace windlass::fuzz {
+namespace {
+
+constexpr Decoder kDecoders[] = {
+    read_and_write<proto::Stage>,
+    read_and_write<proto::StageResult>,
+};
+
+}  // namespace
+
+void run(std::string_view bytes) {
+  run_one_of(kDecoders, bytes);
+}
+
+std::vector<std::string> seeds() {
+  return seeds_of(kDecoders);
+}
+
+}  // namespace windlass::fuzz
