@@ -6,7 +6,7 @@
 #   make test       C++ under release and under asan, then the Python and integration suites
 #   make bench      every benchmark beside its peers; QUICK=1 for small ones
 #   make check      format, lint, types, layout
-#   make soak       the long campaigns: races, repeats, random cases; SOAK_REPEAT=20 rounds of the C++ tests
+#   make soak       the long campaigns: races, repeats, fuzzing, the simulated world; tools/soak tells how to shorten them
 #   make clean      removes what was built; .venv stays
 
 MAKEFLAGS += --no-print-directory

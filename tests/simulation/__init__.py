@@ -1,0 +1,1 @@
+"""The whole conversation in a seeded world: `python -m tests.simulation --help`, and docs/hardening.md."""

@@ -1,0 +1,285 @@
+"""The scheduler's process: the real BridgeThread and BridgeCore on the world's clock, with a ROUTER that the world is.
+
+What the thread would do in its loop (take commands, read, look at the clock, send) it does here when the world says so.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+import zmq
+from windlass import _bridge_core, _bridge_thread, _wire
+from windlass._bridge_core import BridgeCore
+from windlass._bridge_thread import BridgeThread
+from windlass._door import Door
+from windlass._errors import WindlassError
+from windlass._nodes import State
+from windlass._requests import Request
+from windlass._wire import Message, Type
+
+from .node import is_cancelled
+from .world import MS, SECOND, Weather, World
+
+if TYPE_CHECKING:
+    from .node import Node
+
+BEAT, SUSPECT, DEAD = 1.0, 3.0, 10.0
+POLL = 250 * MS
+RESULT, CANCEL, BYE = 8, 7, 11
+
+
+class Frame:
+    """As much of a zmq.Frame as the thread looks at."""
+
+    def __init__(self, data: bytes) -> None:
+        self.bytes = data
+        self.buffer = data
+
+
+class Router:
+    """As much of a ROUTER as the thread uses; the network behind it is the world's."""
+
+    def __init__(self, process: BridgeProcess) -> None:
+        self._process = process
+        self.inbox: deque[list[bytes]] = deque()
+
+    def recv_multipart(self, flags: int, copy: bool = True) -> list[Frame]:
+        if not self.inbox:
+            raise zmq.Again
+        return [Frame(frame) for frame in self.inbox.popleft()]
+
+    def send_multipart(self, frames: list[Any], flags: int) -> None:
+        self._process.carry_down(bytes(frames[0]), [bytes(frame) for frame in frames[1:]])
+
+
+class Thread(BridgeThread):
+    """Without its thread, its socket and its clock."""
+
+    def __init__(self, core: BridgeCore, process: BridgeProcess) -> None:
+        self.core = core
+        self.lock = threading.Lock()
+        self._router = Router(process)  # type: ignore[assignment]
+        self._door = Door()
+        self._close_by = None
+
+    @property
+    def inbox(self) -> deque[list[bytes]]:
+        return self._router.inbox  # type: ignore[attr-defined,no-any-return]
+
+
+class Caller:
+    """Who asked the bridge for a STAGE, and is told its end once."""
+
+    def __init__(self, world: World, node: Node, request: str) -> None:
+        self._world = world
+        self.node = node
+        self.request = request
+        self.begun_at = world.now
+        self.ends = 0
+        self.outcome = ""
+
+    def going_out(self) -> None: ...
+
+    def closing(self) -> None: ...
+
+    def advance(self, body: dict[str, Any]) -> None:
+        self._world.demand(self.ends == 0, f"no progress after the end: {self.request}")
+
+    def finish(self, message: Message) -> None:
+        transfer = message.body["transfers"][0]
+        self._end(transfer["state"])
+        self._world.demand(transfer["checksum"] == self.request, f"a request has its own answer: {self.request}")
+        if transfer["state"] == "done":
+            self._world.demand(
+                self.request in self.node.files, f"no acknowledged file is missing: {self.request} at {self.node.name}"
+            )
+
+    def fail(self, error: WindlassError) -> None:
+        self._end(f"{type(error).__name__}: {error}")
+
+    def _end(self, outcome: str) -> None:
+        self.ends += 1
+        self.outcome = outcome
+        self._world.note(f"bridge: STAGE {self.request} ended: {outcome}")
+        self._world.demand(self.ends == 1, f"every request ends once: {self.request}")
+
+
+class Clock:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def monotonic(self) -> float:
+        return self._world.now / SECOND
+
+
+class Secrets:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def token_hex(self, count: int) -> str:
+        return self._world.bytes(count).hex()
+
+
+class BridgeProcess:
+    """`nodes` are those of the world. It may be killed, started anew, and stalled."""
+
+    def __init__(self, world: World, weather: Weather, nodes: dict[str, Node]) -> None:
+        self.world = world
+        self.weather = weather
+        self.nodes = nodes
+        self.thread: Thread | None = None
+        self.callers: dict[str, Caller] = {}
+        self.ended: list[Caller] = []
+        self._cancels: dict[bytes, bytes] = {}  # id of a CANCEL: what it cancels
+        self._known: dict[bytes, tuple[Node, int]] = {}  # whom the ROUTER could reach: node and its life
+        self._heard: dict[bytes, float] = {}  # routing: by the table's clock
+        self._last: dict[tuple[str, str], int] = {}  # (node, way): when the latest message arrives
+        self._life = 0
+        self._stalled_until = 0
+        self._wakes: set[int] = set()
+        _bridge_thread.time = Clock(world)  # type: ignore[assignment]
+        _bridge_core.secrets = Secrets(world)  # type: ignore[assignment]
+        _wire.new_id = lambda: world.bytes(16)
+
+    # ---- The process -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if self.thread is not None:
+            return
+        self._life += 1
+        self.world.note("bridge starts")
+        now = self.world.now / SECOND
+        self.thread = Thread(BridgeCore(beat=BEAT, suspect_after=SUSPECT, dead_after=DEAD, now=now), self)
+        self._poll(self._life)
+
+    def kill(self) -> None:
+        if self.thread is None:
+            return
+        self.world.note("bridge is killed")
+        self.thread = None
+        self.callers.clear()
+        self._known.clear()
+        self._heard.clear()
+        self._cancels.clear()
+
+    def stall(self, microseconds: int) -> None:
+        """Its thread does not run for so long."""
+        self.world.note(f"bridge stalls for {microseconds / SECOND:.1f} s")
+        self._stalled_until = self.world.now + microseconds
+
+    def _poll(self, life: int) -> None:
+        if self.thread is None or life != self._life:
+            return
+        self.turn()
+        self.world.after(POLL, self._poll, life)
+
+    def turn(self) -> None:
+        """What the thread does when it wakes, and then what must hold."""
+        thread = self.thread
+        if thread is None or self.world.now < self._stalled_until:
+            return
+        nodes = thread.core.nodes
+        byes = {frames[0] for frames in thread.inbox if msgpack.unpackb(frames[1])["t"] == BYE}
+        for frames in thread.inbox:
+            self._heard[frames[0]] = nodes.clock
+        entries = [nodes.of(routing) for routing in nodes.routings()]
+        thread._turn()
+        for entry in entries:
+            if entry is not None and entry.state == State.DEAD and entry.routing not in byes:
+                silent = nodes.clock - self._heard.get(entry.routing, -DEAD)
+                self.world.demand(silent >= DEAD, f"no false death: {entry.name} was heard {silent:.1f} s ago")
+        self.check()
+
+    def check(self) -> None:
+        """What holds between two turns of the bridge's thread."""
+        assert self.thread is not None
+        core = self.thread.core
+        for routing in core.nodes.routings():
+            entry = core.nodes.of(routing)
+            assert entry is not None
+            self.world.demand(
+                core.nodes.clock - entry.heard < DEAD and core.nodes.find(entry.name) is entry,
+                f"a node is told dead in time, and is there once: {entry.name}",
+            )
+        for request_id, routing in core._at.items():
+            self.world.demand(
+                core.nodes.of(routing) is not None,
+                f"a request waits for a node that will not answer: {request_id.hex()}",
+            )
+            self.world.demand(core.requests.get(request_id) is not None, "what waits for a node is under way")
+
+    # ---- The callers -------------------------------------------------------------------------------------------------
+
+    def stage(self, node: Node) -> Caller | None:
+        if self.thread is None:
+            return None
+        request_id = self.world.bytes(16)
+        mark = request_id.hex()
+        caller = Caller(self.world, node, mark)
+        self.world.note(f"bridge: STAGE {mark} for {node.name}")
+        body = {"transfers": [{"source": f"/from/{mark}".encode(), "target": f"/to/{mark}".encode()}], "detach": False}
+        self.callers[mark] = caller
+        self.thread._add(node.name, Request(request_id, Type.STAGE, body, (), caller, 30.0, lasting=True))
+        return caller
+
+    def cancel(self, caller: Caller) -> None:
+        if self.thread is not None and caller.ends == 0:
+            self.world.note(f"bridge: CANCEL {caller.request}")
+            self.thread._send_cancel(bytes.fromhex(caller.request))
+
+    # ---- The network -------------------------------------------------------------------------------------------------
+
+    def carry_up(self, node: Node, frames: list[bytes]) -> None:
+        routing = f"{node.name}/".encode() + node.incarnation
+        header = msgpack.unpackb(frames[0])
+        if header["t"] == RESULT and header["id"] in self._cancels and is_cancelled(frames[1]):
+            node.note_cancelled(self._cancels[header["id"]])
+        for arrival in self._arrivals(node.name, "up"):
+            self.world.at(arrival, self._arrive_up, node, node.life, routing, frames)
+
+    def _arrive_up(self, node: Node, life: int, routing: bytes, frames: list[bytes]) -> None:
+        if self.thread is None or (node.name, "up") in self.weather.cut:
+            return
+        self.world.note(f"bridge <- {routing.decode()}", *frames)
+        self._known[routing] = (node, life)
+        self.thread.inbox.append([routing, *frames])
+        self.turn()
+
+    def carry_down(self, routing: bytes, frames: list[bytes]) -> None:
+        known = self._known.get(routing)
+        if known is None:
+            raise zmq.ZMQError(zmq.EHOSTUNREACH)
+        node, life = known
+        header = msgpack.unpackb(frames[0])
+        if header["t"] == CANCEL:
+            self._cancels[header["id"]] = msgpack.unpackb(frames[1])["request"]
+        incarnation = routing.rpartition(b"/")[2]
+        for arrival in self._arrivals(node.name, "down"):
+            self.world.at(arrival, self._arrive_down, node, life, incarnation, frames)
+
+    def _arrive_down(self, node: Node, life: int, incarnation: bytes, frames: list[bytes]) -> None:
+        if (node.name, "down") not in self.weather.cut:
+            node.from_bridge(frames, life, incarnation)
+
+    def _arrivals(self, node: str, way: str) -> list[int]:
+        """When a message that is sent now arrives: not at all, once, or twice."""
+        chance, weather = self.world.chance, self.weather
+        if (node, way) in weather.cut or chance.random() < weather.loss:
+            return []
+        arrivals = []
+        for _ in range(2 if chance.random() < weather.double else 1):
+            arrival = self.world.now + chance.randrange(50, weather.delay_max)
+            if chance.random() >= weather.reorder:
+                arrival = max(arrival, self._last.get((node, way), 0))
+                self._last[node, way] = arrival
+            arrivals.append(arrival)
+        return arrivals
+
+    def connection_lost(self, node: Node) -> None:
+        """The node's socket is closed; the ROUTER hears of it, unless nothing gets through."""
+        routing = f"{node.name}/".encode() + node.incarnation
+        if routing in self._known and (node.name, "up") not in self.weather.cut:
+            self.world.after(self.world.chance.randrange(1, 50 * MS), self._known.pop, routing, None)
