@@ -7,6 +7,15 @@
 #include "plugin/match/validate.hpp"
 
 namespace windlass::match {
+namespace {
+
+constexpr size_t kTinyPairs = 128;  // of tasks and offers: up to here it takes longer to make an index than to look
+
+bool is_tiny(const Problem& problem) {
+  return problem.tasks <= kTinyPairs && problem.offers <= kTinyPairs && problem.tasks * problem.offers <= kTinyPairs;
+}
+
+}  // namespace
 
 Check match(const Problem& problem, EngineChoice choice, Placement& placement) {
   if (Check fault = validate(problem)) return fault;
@@ -14,7 +23,9 @@ Check match(const Problem& problem, EngineChoice choice, Placement& placement) {
     if (Check fault = check_constraints(problem, *problem.constraints)) return fault;
   }
   const bool automatic = choice == EngineChoice::automatic;
-  if ((automatic || choice == EngineChoice::index) && index_serves(problem)) {
+  if (automatic && is_tiny(problem) && scan_serves(problem)) {
+    placement = match_scan(problem);
+  } else if ((automatic || choice == EngineChoice::index) && index_serves(problem)) {
     placement = match_index(problem);
   } else if ((automatic || choice == EngineChoice::scan) && scan_serves(problem)) {
     placement = match_scan(problem);

@@ -26,6 +26,7 @@ struct Coarse {
 };
 
 constexpr unsigned kDigitBits = 11, kPasses = 4;
+constexpr size_t kFew = 512;  // up to here the tables of a sort by digits take longer than the sort
 
 int bits_of(WideUnsigned value) {
   int bits = 0;
@@ -53,6 +54,11 @@ std::vector<Coarse> coarse(const std::vector<Key>& keys, const std::vector<int32
 
 // By digits; equal ones keep their order.
 void radix_sort(std::vector<Coarse>& values) {
+  if (values.size() <= kFew) {
+    std::stable_sort(values.begin(), values.end(),
+                     [](const Coarse& a, const Coarse& b) { return a.digits < b.digits; });
+    return;
+  }
   std::vector<Coarse> other(values.size());
   for (unsigned pass = 0; pass < kPasses; ++pass) {
     const unsigned shift = pass * kDigitBits;
