@@ -208,6 +208,13 @@ Head Reader::take(Kind wanted) {
 }
 
 std::uint64_t Reader::unsigned_integer(std::uint64_t max) {
+  if (!failed() && at_ < bytes_.size()) {
+    const unsigned first = static_cast<unsigned char>(bytes_[at_]);
+    if (first < 0x80 && first <= max) {
+      ++at_;
+      return first;
+    }
+  }
   const Head found = take(Kind::integer);
   if (failed()) return 0;
   if (found.negative) {
@@ -244,6 +251,15 @@ bool Reader::boolean() {
 }
 
 std::string_view Reader::blob(Kind wanted, std::size_t bytes_max) {
+  if (wanted == Kind::str && !failed() && at_ < bytes_.size()) {
+    // A key or a word, which most are, has its length in its first byte.
+    const unsigned first = static_cast<unsigned char>(bytes_[at_]);
+    const std::size_t size = first & 0x1FU;
+    if ((first & 0xE0U) == 0xA0U && size <= bytes_max && size < bytes_.size() - at_) {
+      at_ += 1 + size;
+      return bytes_.substr(at_ - size, size);
+    }
+  }
   const Head found = take(wanted);
   if (failed()) return {};
   if (found.payload > bytes_max) {

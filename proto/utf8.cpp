@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace windlass::proto {
 namespace {
@@ -37,10 +38,22 @@ std::size_t character_at(std::string_view text, std::size_t at) {
   return 0;
 }
 
+// Bytes at the beginning that are ASCII, which as a rule is all there is.
+std::size_t ascii_of(std::string_view text) {
+  constexpr std::uint64_t kHighBits = 0x8080808080808080U;
+  std::size_t at = 0;
+  for (std::uint64_t eight = 0; at + sizeof eight <= text.size(); at += sizeof eight) {
+    std::memcpy(&eight, text.data() + at, sizeof eight);
+    if ((eight & kHighBits) != 0) break;
+  }
+  while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+  return at;
+}
+
 }  // namespace
 
 bool is_utf8(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
+  for (std::size_t at = ascii_of(text); at < text.size();) {
     const std::size_t bytes = character_at(text, at);
     if (bytes == 0) return false;
     at += bytes;

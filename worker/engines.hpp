@@ -22,7 +22,8 @@ class MatchSession;
 struct MatchTask {
   enum class State : std::uint8_t { queued, running, cancelled };
   proto::RequestId id;
-  Frames frames;  // body and columns
+  Frames frames;                      // body and columns
+  std::optional<proto::Match> match;  // the body of a MATCH, where it was read already
   std::optional<Time> deadline;
   std::shared_ptr<MatchSession> session;  // null: a MATCH
   std::atomic<State> state{State::queued};

@@ -95,32 +95,39 @@ void run_match(MatchTask& task) {
     task.answer = error_answer(proto::Code::deadline_exceeded, "the deadline was over before a matcher was free", true);
     return;
   }
-  const auto body = proto::decode<proto::Match>(task.frames[0].view());
-  if (!body) {
-    task.answer = error_answer(proto::Code::invalid_argument, "MATCH: " + body.error().message);
-    return;
+  if (!task.match) {
+    auto body = proto::decode<proto::Match>(task.frames[0].view());
+    if (!body) {
+      task.answer = error_answer(proto::Code::invalid_argument, "MATCH: " + body.error().message);
+      return;
+    }
+    task.match = std::move(*body);
   }
+  const proto::Match& body = *task.match;
   std::vector<std::size_t> sizes;
   for (std::size_t i = 1; i < task.frames.size(); ++i) sizes.push_back(task.frames[i].size());
-  if (const auto fault = proto::check_columns(body->columns, sizes)) {
+  if (const auto fault = proto::check_columns(body.columns, sizes)) {
     task.answer = error_answer(proto::Code::invalid_argument, "MATCH: " + fault->message);
     return;
   }
-  task.tasks = body->tasks;
+  task.tasks = body.tasks;
   try {
-    task.answer = match(*body, task);
+    task.answer = match(body, task);
   } catch (const std::bad_alloc&) {
     task.answer = error_answer(proto::Code::resource_exhausted, "there is not enough memory for this match", true);
   }
   task.seconds = std::chrono::duration<double>(Clock::now() - began).count();
 }
 
-bool is_small_match(const MatchTask& task) {
+bool is_small_match(MatchTask& task) {
   if (task.session) return is_small_session(task);
   if (bytes_of(task.frames) > kInlineBytesMax) return false;
   // A few bytes may stand for many rows: nil columns cost nothing on the wire.
-  const auto body = proto::decode<proto::Match>(task.frames[0].view());
-  return !body || body->tasks * body->offers <= kInlinePairsMax;
+  auto body = proto::decode<proto::Match>(task.frames[0].view());
+  if (!body) return true;
+  task.match = std::move(*body);
+  const proto::Match& read = *task.match;
+  return read.tasks <= kInlinePairsMax && read.offers <= kInlinePairsMax && read.tasks * read.offers <= kInlinePairsMax;
 }
 
 }  // namespace windlass::worker
