@@ -7,7 +7,6 @@
 #include <linux/openat2.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -98,13 +97,12 @@ class RealFs final : public Fs {
   }
 
   int space(int fd, Space& space) override {
-    struct statfs kind {};
-    struct statvfs from {};
-    if (const int result = answer([&] { return ::fstatfs(fd, &kind); }); result != 0) return result;
-    if (const int result = answer([&] { return ::fstatvfs(fd, &from); }); result != 0) return result;
-    space.free_bytes = static_cast<std::uint64_t>(from.f_bavail) * from.f_frsize;
-    space.free_inodes = from.f_files == 0 ? std::numeric_limits<std::uint64_t>::max() : from.f_favail;
-    const auto magic = static_cast<std::uint64_t>(static_cast<unsigned long>(kind.f_type)) & 0xFFFFFFFFU;
+    struct statfs from {};
+    if (const int result = answer([&] { return ::fstatfs(fd, &from); }); result != 0) return result;
+    const auto unit = from.f_frsize != 0 ? from.f_frsize : from.f_bsize;
+    space.free_bytes = static_cast<std::uint64_t>(from.f_bavail) * static_cast<std::uint64_t>(unit);
+    space.free_inodes = from.f_files == 0 ? std::numeric_limits<std::uint64_t>::max() : from.f_ffree;
+    const auto magic = static_cast<std::uint64_t>(static_cast<unsigned long>(from.f_type)) & 0xFFFFFFFFU;
     space.local_disk = one_of(kLocalDisks, magic);
     space.kernel_view = one_of(kKernelViews, magic);
     return 0;
@@ -180,6 +178,9 @@ class RealFs final : public Fs {
   std::int64_t seek(int fd, std::uint64_t offset, int whence) override {
     return answer([&] { return static_cast<std::int64_t>(::lseek(fd, static_cast<off_t>(offset), whence)); });
   }
+  int read_ahead(int fd, std::uint64_t bytes) override {
+    return -::posix_fadvise(fd, 0, static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+  }
   int set_flags(int fd, int flags) override {
     return answer([&] { return ::fcntl(fd, F_SETFL, flags); });
   }
@@ -211,7 +212,7 @@ class RealFs final : public Fs {
 
  private:
   static Entry entry_of(const dirent& from) {
-    Entry entry{from.d_name, FileType::special, from.d_type != DT_UNKNOWN};
+    Entry entry{from.d_name, FileType::special, from.d_type != DT_UNKNOWN, from.d_ino};
     if (from.d_type == DT_REG) entry.type = FileType::regular;
     if (from.d_type == DT_DIR) entry.type = FileType::folder;
     if (from.d_type == DT_LNK) entry.type = FileType::link;

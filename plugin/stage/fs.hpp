@@ -54,6 +54,7 @@ struct Entry {
   std::string name;
   FileType type = FileType::special;
   bool type_known = false;
+  std::uint64_t inode = 0;  // a hint: files near one another in this order tend to lie so on the disk
 };
 
 class Fs {
@@ -80,6 +81,7 @@ class Fs {
   virtual int truncate(int fd, std::uint64_t bytes) = 0;
   virtual int clone(int to, int from) = 0;
   virtual std::int64_t seek(int fd, std::uint64_t offset, int whence) = 0;  // SEEK_DATA, SEEK_HOLE
+  virtual int read_ahead(int fd, std::uint64_t bytes) = 0;                  // of its begin; waits for nothing
   virtual int set_flags(int fd, int flags) = 0;                             // fcntl F_SETFL
   virtual int set_mode(int fd, mode_t mode) = 0;                            // of O_PATH too
   virtual int set_modified(int fd, const Time& time) = 0;

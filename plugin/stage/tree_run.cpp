@@ -3,11 +3,15 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <deque>
 
 namespace windlass::stage {
 namespace {
 
 constexpr std::uint64_t kOwnSyncBytes = 4ULL << 20U;  // larger files are synced by themselves, not in a batch
+// The files of a folder are opened ahead and the disk asked for them, so that it is never waited for file by file.
+constexpr std::size_t kFilesAhead = 32;
+constexpr std::uint64_t kBytesAhead = 4ULL << 20U;
 
 Error plain_error(Code code, std::string message) {
   Error error;
@@ -120,7 +124,10 @@ Status TreeRun::enter_target(TreeFolder& folder, int above) {
   return {};
 }
 
+// What is beneath comes first, so that other threads find work.
 void TreeRun::take_entries(const Tools& tools, const FolderPtr& folder, std::vector<Entry>& entries, TreeBatch& batch) {
+  std::vector<std::string> files;
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.inode < b.inode; });
   for (Entry& entry : entries) {
     if (running_.cancelled || replaced()) return;
     if (entry.name.starts_with(kTemporaryPrefix)) continue;
@@ -137,7 +144,7 @@ void TreeRun::take_entries(const Tools& tools, const FolderPtr& folder, std::vec
         add_folder(folder, entry.name);
         break;
       case FileType::regular:
-        take_file(tools, folder, entry.name, batch);
+        files.push_back(std::move(entry.name));
         break;
       case FileType::link:
         take_link(folder, entry.name, batch);
@@ -148,6 +155,34 @@ void TreeRun::take_entries(const Tools& tools, const FolderPtr& folder, std::vec
                                                      " is a device, fifo or socket; leave it out of the tree"));
     }
   }
+  take_files(tools, folder, files, batch);
+}
+
+void TreeRun::take_files(const Tools& tools, const FolderPtr& folder, const std::vector<std::string>& names,
+                         TreeBatch& batch) {
+  std::deque<Source> ahead;
+  std::uint64_t bytes = 0;
+  std::size_t opened = 0;
+  for (const std::string& name : names) {
+    if (running_.cancelled) return;
+    while (opened < names.size() && (ahead.empty() || (ahead.size() < kFilesAhead && bytes < kBytesAhead))) {
+      ahead.push_back(open_ahead(*folder, names[opened++]));
+      bytes += ahead.back().info.size;
+    }
+    Source next = std::move(ahead.front());
+    ahead.pop_front();
+    bytes -= next.info.size;
+    take_file(tools, folder, name, std::move(next), batch);
+  }
+}
+
+// Without a file where that fails: it is opened again when its turn comes, and then its fault is told.
+Source TreeRun::open_ahead(const TreeFolder& folder, const std::string& name) const {
+  auto source = open_file(folder, name);
+  if (!source) return {};
+  if (source->info.size > 0 && source->info.size < kDirectBytesMin)
+    fs_.read_ahead(source->file.get(), source->info.size);  // a hint: whether it was heard shows in time alone
+  return std::move(*source);
 }
 
 void TreeRun::add_folder(const FolderPtr& above, const std::string& name) {
@@ -195,9 +230,10 @@ Status TreeRun::check_way(const TreeFolder& folder, const std::string& name, con
   return {};
 }
 
-Result<Written> TreeRun::copy_file(const Tools& tools, const FolderPtr& folder, const std::string& name, bool sync) {
+Result<Written> TreeRun::copy_file(const Tools& tools, const FolderPtr& folder, const std::string& name, Source ahead,
+                                   bool sync) {
   const std::string path = folder->path_of(name);
-  auto source = open_file(*folder, name);
+  auto source = ahead.file ? Result<Source>(std::move(ahead)) : open_file(*folder, name);
   if (!source) return fail(source.error());
   if (auto free = check_way(*folder, name, source->info.key); !free) return fail(free.error());
   if (auto room = check_space(fs_, folder->to.get(), shared_.space, source->info.size, path); !room)
@@ -226,9 +262,10 @@ Result<Written> TreeRun::copy_file(const Tools& tools, const FolderPtr& folder, 
   return written;
 }
 
-void TreeRun::take_file(const Tools& tools, const FolderPtr& folder, const std::string& name, TreeBatch& batch) {
+void TreeRun::take_file(const Tools& tools, const FolderPtr& folder, const std::string& name, Source ahead,
+                        TreeBatch& batch) {
   const bool sync = transfer_.durability != Durability::none && !whole_;
-  auto written = copy_file(tools, folder, name, sync);
+  auto written = copy_file(tools, folder, name, std::move(ahead), sync);
   if (!written) return note(folder->path_of(name), std::move(written.error()));
   const bool done = !sync || written->bytes >= kOwnSyncBytes;
   hand_on(std::move(*written), batch, done);

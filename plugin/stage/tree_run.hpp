@@ -59,11 +59,14 @@ class TreeRun : public std::enable_shared_from_this<TreeRun> {
   Status enter_target(TreeFolder& folder, int above);
   void take_entries(const Tools& tools, const FolderPtr& folder, std::vector<Entry>& entries, TreeBatch& batch);
   void add_folder(const FolderPtr& above, const std::string& name);
-  Result<Written> copy_file(const Tools& tools, const FolderPtr& folder, const std::string& name, bool sync);
+  void take_files(const Tools& tools, const FolderPtr& folder, const std::vector<std::string>& names, TreeBatch& batch);
+  Source open_ahead(const TreeFolder& folder, const std::string& name) const;
+  Result<Written> copy_file(const Tools& tools, const FolderPtr& folder, const std::string& name, Source ahead,
+                            bool sync);
   Result<Source> open_file(const TreeFolder& folder, const std::string& name) const;
   Status check_way(const TreeFolder& folder, const std::string& name, const FileKey& source) const;
   Result<Written> copy_link(const FolderPtr& folder, const std::string& name);
-  void take_file(const Tools& tools, const FolderPtr& folder, const std::string& name, TreeBatch& batch);
+  void take_file(const Tools& tools, const FolderPtr& folder, const std::string& name, Source ahead, TreeBatch& batch);
   void take_link(const FolderPtr& folder, const std::string& name, TreeBatch& batch);
   void hand_on(Written written, TreeBatch& batch, bool synced);
   void flush(TreeBatch& batch);

@@ -114,6 +114,7 @@ class FaultyFs : public Fs {
     faults_.stall_here();
     return found;
   }
+  int read_ahead(int fd, std::uint64_t bytes) override { return under_.read_ahead(fd, bytes); }
   int set_flags(int fd, int flags) override {
     return pass([&] { return under_.set_flags(fd, flags); });
   }
