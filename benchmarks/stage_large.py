@@ -141,7 +141,15 @@ def _peers(work: _Work, checksum: bool) -> Iterator[Peer]:
             continue
         yield Peer(who, _copier(copy, work, library))
     yield _fio(work, checksum)
-    yield Peer("glommio", absent="not built here")
+    yield _glommio(work, checksum)
+
+
+def _glommio(work: _Work, checksum: bool) -> Peer:
+    program = copies.GLOMMIO_COPY
+    if not program.exists():
+        return Peer("glommio", absent="benchmarks/build_peers did not build it: it needs cargo")
+    command = [str(program), *(["--xxh3"] if checksum else []), *(str(path) for pair in work.pairs for path in pair)]
+    return Peer("glommio", lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
 
 def _copier(copy: Callable[[Path, Path], None], work: _Work, library: ctypes.CDLL | None) -> Callable[[], None]:

@@ -3,6 +3,8 @@
 A case is `COUNTxSIZE`: so many files in folders of 500. Every peer does the same: it copies the tree beside the target,
 syncs the file system once and renames the top (durability `file`); ours publishes each file by a rename of its own.
 Before each run the source's pages are put out of the page cache; after it every target is compared with its source.
+Each run has a target of its own and nothing is removed before the last: ext4 without a journal passes over inodes freed
+in the last minutes one by one, so that whoever came later would pay for what was removed before.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ ROUNDS = 3
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20}
 _FILES_IN_FOLDER = 500
 _BLOCK = 4096
+_PEERS_MOST = 6
 
 
 def parse_case(case: str) -> tuple[int, int]:
@@ -48,7 +51,8 @@ def run(
     count, size = parse_case(case)
     with contextlib.ExitStack() as stack:
         top = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="windlass-bench-", dir=folder)))
-        if shutil.disk_usage(top).free < 3 * count * max(size, _BLOCK):
+        trees = _PEERS_MOST * rounds + 2
+        if shutil.disk_usage(top).free < trees * count * max(size, _BLOCK):
             raise CannotRun(f"case {case!r} needs more room in {top.parent}; --folder chooses another")
         say(f"{case}: making the source")
         work = _Work(top, count, size)
@@ -58,7 +62,7 @@ def run(
         for peer in peers:
             peer.before = work.cold
             peer.check = work.checker(peer.who)
-            peer.after = work.clear
+            peer.after = work.next
         rows = measure(case, peers, rounds, say)
     return [rates(row, count, 1) for row in rows]
 
@@ -70,8 +74,7 @@ class _Work:
         self.top = top
         self.count = count
         self.source = top / "source"
-        self.target = top / "target"
-        self.part = top / "target.part"
+        self.run = 0
         self.files = [self.source / f"folder-{n // _FILES_IN_FOLDER}" / f"file-{n}" for n in range(count)]
         block = os.urandom(size)
         for number, path in enumerate(self.files):
@@ -80,13 +83,20 @@ class _Work:
             path.write_bytes(number.to_bytes(8, "little") + block[8:])
         sync_all(top)
 
+    @property
+    def target(self) -> Path:
+        return self.top / f"target-{self.run}"
+
+    @property
+    def part(self) -> Path:
+        return self.top / f"target-{self.run}.part"
+
     def cold(self) -> None:
         for path in self.files:
             copies.forget(path)
 
-    def clear(self) -> None:
-        for path in (self.target, self.part):
-            shutil.rmtree(path, ignore_errors=True)
+    def next(self) -> None:
+        self.run += 1
         sync_all(self.top)  # what one peer leaves to be written is not the next one's work
 
     def checker(self, who: str) -> Callable[[Any], None]:
@@ -113,8 +123,10 @@ def sync_all(path: Path) -> None:
 
 
 def _ours(work: _Work, stack: contextlib.ExitStack) -> Iterator[Peer]:
-    transfers = [windlass.Transfer(work.source, work.target)]
-    yield Peer("windlass:inproc", lambda: windlass.stage(transfers))
+    def transfers() -> list[windlass.Transfer]:
+        return [windlass.Transfer(work.source, work.target)]
+
+    yield Peer("windlass:inproc", lambda: windlass.stage(transfers()))
     try:
         node = stack.enter_context(windlass.LocalNode(config={"stage.roots": [str(work.top)]}))
     except windlass.WindlassError as error:
@@ -123,7 +135,7 @@ def _ours(work: _Work, stack: contextlib.ExitStack) -> Iterator[Peer]:
     pid = node.pid
     assert pid is not None
     client = stack.enter_context(node.client())
-    yield Peer("windlass:ipc", lambda: client.stage(transfers), pids=[pid])
+    yield Peer("windlass:ipc", lambda: client.stage(transfers()), pids=[pid])
 
 
 def _with_copytree(work: _Work) -> None:

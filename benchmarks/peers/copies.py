@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 _BUFFER = 16 << 20
+GLOMMIO_COPY = Path(__file__).parents[2] / "build/peers/windlass_glommio_copy"  # by benchmarks/build_peers
 
 
 def python_16mib(source: Path, target: Path) -> None:
