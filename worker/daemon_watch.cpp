@@ -70,7 +70,10 @@ void publish_stage(Metrics& metrics, const StageCounters& counters, const std::s
   metrics.add_up_to(Metric::stage_transfers, {"failed"}, as_double(counters.failed));
   metrics.add_up_to(Metric::stage_transfers, {"cancelled"}, as_double(counters.cancelled));
   metrics.add_up_to(Metric::stage_transfers, {"expired"}, as_double(counters.expired));
-  metrics.add_up_to(Metric::stage_fallbacks, as_double(counters.fallbacks));
+  metrics.add_up_to(Metric::stage_fallbacks, {"ring"}, as_double(counters.fallbacks_ring));
+  metrics.add_up_to(Metric::stage_fallbacks, {"direct"}, as_double(counters.fallbacks_direct));
+  metrics.add_up_to(Metric::stage_fallbacks, {"buffers"}, as_double(counters.fallbacks_buffers));
+  metrics.add_up_to(Metric::stage_fallbacks, {"confine"}, as_double(counters.fallbacks_confine));
   metrics.add_up_to(Metric::stage_retries, as_double(counters.retries));
   metrics.add_up_to(Metric::stage_resumed_bytes, as_double(counters.resumed_bytes));
   metrics.add_up_to(Metric::stage_state_set_aside, as_double(counters.set_aside));
@@ -79,6 +82,7 @@ void publish_stage(Metrics& metrics, const StageCounters& counters, const std::s
   metrics.set(Metric::stage_bytes_in_flight, as_double(counters.bytes_in_flight));
   metrics.set(Metric::stage_oldest_queued, as_double(counters.oldest_queued_ms) / 1000);
   metrics.set(Metric::stage_engine, {engine}, 1);
+  metrics.set(Metric::stage_confined, as_double(counters.confined_threads));
 }
 
 void publish_load(Metrics& metrics, const Sample& sample) {

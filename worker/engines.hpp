@@ -51,7 +51,8 @@ struct StageCounters {
   std::uint64_t bytes_in_flight = 0, queued = 0, running = 0, oldest_queued_ms = 0;
   std::uint64_t bytes_total = 0, files_total = 0;
   std::uint64_t done = 0, failed = 0, cancelled = 0, expired = 0;
-  std::uint64_t fallbacks = 0, retries = 0, resumed_bytes = 0, set_aside = 0;
+  std::uint64_t fallbacks_ring = 0, fallbacks_direct = 0, fallbacks_buffers = 0, fallbacks_confine = 0;
+  std::uint64_t confined_threads = 0, retries = 0, resumed_bytes = 0, set_aside = 0;
 };
 
 class StageEngine {

@@ -21,12 +21,15 @@ tl::expected<std::unique_ptr<Staging>, std::string> Staging::open(const Config& 
   options.roots_count = roots.size();
   options.bytes_in_flight_max = stage.bytes_in_flight_max;
   options.bandwidth_max = stage.bandwidth_max;
+  options.bandwidth_max_input = stage.bandwidth_max_input;
+  options.bandwidth_max_result = stage.bandwidth_max_result;
   options.free_min = stage.free_min;
   options.inodes_min = stage.inodes_min;
   options.quota_per_client = stage.quota_per_client;
   options.queue_max = stage.queue_max;
   options.state_path = config.state.path.empty() ? nullptr : config.state.path.c_str();
   options.symlinks = 2;  // refuse, where the request says nothing
+  options.confine = config.security.landlock == "off" ? 1 : 0;
   options.resume_keep_s =
       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(stage.resume_keep).count());
   options.owner = owner.c_str();
@@ -117,7 +120,11 @@ StageCounters Staging::counters() {
   counters.failed = raw.transfers_failed;
   counters.cancelled = raw.transfers_cancelled;
   counters.expired = raw.transfers_expired;
-  counters.fallbacks = raw.fallbacks;
+  counters.fallbacks_ring = raw.fallbacks_ring;
+  counters.fallbacks_direct = raw.fallbacks_direct;
+  counters.fallbacks_buffers = raw.fallbacks_buffers;
+  counters.fallbacks_confine = raw.fallbacks_confine;
+  counters.confined_threads = raw.confined_threads;
   counters.retries = raw.retries_total;
   counters.resumed_bytes = raw.resumed_bytes_total;
   counters.set_aside = raw.state_set_aside_total;

@@ -39,10 +39,13 @@ stage::Options options_of(const windlass_stage_options& given) {
   for (uint64_t i = 0; i < given.roots_count; ++i) options.roots.emplace_back(given.roots[i]);
   if (given.bytes_in_flight_max != 0) options.bytes_in_flight_max = given.bytes_in_flight_max;
   options.bandwidth_max = given.bandwidth_max;
+  options.bandwidth_max_input = given.bandwidth_max_input;
+  options.bandwidth_max_result = given.bandwidth_max_result;
   options.space = {given.free_min, given.inodes_min};
   if (given.queue_max != 0) options.schedule.queue_max = given.queue_max;
   options.schedule.quota_per_client = given.quota_per_client;
   options.symlinks = static_cast<stage::Symlinks>(given.symlinks);
+  options.confine = given.confine == 0;
   if (given.state_path != nullptr) options.state_path = given.state_path;
   if (given.resume_keep_s != 0)
     options.resume_keep = std::chrono::seconds(std::min<uint64_t>(given.resume_keep_s, INT32_MAX));
@@ -140,7 +143,12 @@ void windlass_stager_counters(const windlass_stager* stager, windlass_stage_coun
   filled.transfers_failed = now.ended[1];
   filled.transfers_cancelled = now.ended[2];
   filled.transfers_expired = now.ended[3];
-  filled.fallbacks = now.fallbacks;
+  filled.fallbacks = now.fallbacks_ring + now.fallbacks_direct + now.fallbacks_buffers + now.fallbacks_confine;
+  filled.fallbacks_ring = now.fallbacks_ring;
+  filled.fallbacks_direct = now.fallbacks_direct;
+  filled.fallbacks_buffers = now.fallbacks_buffers;
+  filled.fallbacks_confine = now.fallbacks_confine;
+  filled.confined_threads = now.confined_threads;
   filled.retries_total = now.retries_total;
   filled.resumed_bytes_total = now.resumed_bytes_total;
   filled.state_set_aside_total = now.state_set_aside_total;

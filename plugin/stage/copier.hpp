@@ -33,6 +33,7 @@ class Buffers {
   [[nodiscard]] unsigned count() const { return count_; }
   [[nodiscard]] std::uint32_t bytes() const { return bytes_; }
   [[nodiscard]] char* at(std::size_t i) const { return memory_.get() + i * bytes_; }
+  [[nodiscard]] std::size_t whole() const { return std::size_t{count_} * bytes_; }
 
  private:
   struct Free {

@@ -30,6 +30,7 @@ struct Kind {
   const char* name;
   bool ring;
   unsigned short_one_in;  // 0: no faults
+  bool pinned = false;    // the ring holds the memory
 };
 
 class CopyBytes : public ::testing::TestWithParam<Kind> {
@@ -37,6 +38,7 @@ class CopyBytes : public ::testing::TestWithParam<Kind> {
   void SetUp() override {
     if (GetParam().ring && !testing::engine_is_here("uring")) GTEST_SKIP() << "io_uring is denied here";
     queue = GetParam().ring ? std::move(*make_uring_queue()) : make_plain_queue();
+    if (GetParam().pinned) queue->pin(buffers.at(0), buffers.whole());
     if (GetParam().short_one_in == 0) return;
     faults.cut_short(42, GetParam().short_one_in);
     queue = std::make_unique<testing::FaultyQueue>(std::move(queue), faults);
@@ -146,7 +148,7 @@ TEST_P(CopyBytes, EndsWhereItIsCancelled) {
 
 INSTANTIATE_TEST_SUITE_P(Queues, CopyBytes,
                          ::testing::Values(Kind{"plain", false, 0}, Kind{"ring", true, 0}, Kind{"plainShort", false, 3},
-                                           Kind{"ringShort", true, 3}),
+                                           Kind{"ringShort", true, 3}, Kind{"ringPinned", true, 0, true}),
                          [](const auto& one) { return one.param.name; });
 
 }  // namespace

@@ -39,6 +39,12 @@ class IoQueue {
   [[nodiscard]] virtual bool overlaps() const = 0;
   // Serves no more; a new queue must be made.
   [[nodiscard]] virtual bool broken() const { return false; }
+  // Before the first push: pages that operations will use, which the kernel may pin once and not for each. Answers how
+  // many of the bytes, from the begin, it took; all of them serve all the same. The memory outlives the queue.
+  virtual std::size_t pin(char* data, std::size_t bytes) {
+    static_cast<void>(data);
+    return bytes;
+  }
 };
 
 // pread or pwrite, on the calling thread.

@@ -2,12 +2,13 @@
 
 namespace windlass::stage {
 
-bool Meter::admit(std::uint64_t bytes, const std::atomic<bool>& cancelled) {
-  if (!limited_) return !cancelled;
+bool Meter::admit(Kind kind, std::uint64_t bytes, const std::atomic<bool>& cancelled) {
+  if (limits_.least(kind) == 0) return !cancelled;
   Bandwidth::Wait wait{};
   {
     const std::lock_guard lock(mutex_);
-    wait = bandwidth_.take(std::chrono::steady_clock::now(), bytes);
+    const auto now = std::chrono::steady_clock::now();
+    wait = std::max(all_.take(now, bytes), kinds_[static_cast<std::size_t>(kind)].take(now, bytes));
   }
   return pause(wait, cancelled);
 }
@@ -24,7 +25,7 @@ void Meter::wake() {
 }
 
 Status FilePace::admit(std::uint64_t bytes) {
-  if (!meter_.admit(bytes, cancelled_)) return cancelled_error();
+  if (!meter_.admit(kind_, bytes, cancelled_)) return cancelled_error();
   return {};
 }
 
@@ -37,7 +38,7 @@ void FilePace::moved(std::uint64_t bytes) {
 }
 
 void FilePace::plain_instead() {
-  if (!fell_back_) ++meter_.fallbacks;
+  if (!fell_back_) ++meter_.fallbacks.direct;
   fell_back_ = true;
 }
 

@@ -144,7 +144,31 @@ Status sync_folder(Fs& fs, int folder, std::string_view path) {
   return {};
 }
 
-Status sync_way(Fs& fs, Unsynced& unsynced, const Spot& spot, std::string_view path) {
+namespace {
+
+int open_to_sync(Fs& fs, int folder, const std::string& name) {
+  const int fd = fs.open(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, 0);
+  return fd != -EACCES ? fd : fs.open(folder, name.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK, 0, 0);
+}
+
+}  // namespace
+
+int sync_named(Fs& fs, int folder, const std::string& name) {
+  const int fd = open_to_sync(fs, folder, name);
+  if (fd == -EACCES) return sync_all_of(fs, folder, name);
+  if (fd < 0) return fd;
+  return fs.sync(Fd(fd).get());
+}
+
+int sync_all_of(Fs& fs, int folder, const std::string& name) {
+  int fd = fs.open(folder, ".", O_RDONLY | O_DIRECTORY, 0, 0);
+  if (fd == -EACCES) fd = open_to_sync(fs, folder, name);
+  if (fd < 0) return fd;
+  return fs.sync_all(Fd(fd).get());
+}
+
+Status sync_way(Fs& fs, Unsynced& unsynced, const Spot& spot, std::string_view path,
+                std::optional<std::uint64_t> synced_whole) {
   FileKey below{};
   Fd at;
   for (std::size_t level = 0;; ++level) {
@@ -157,6 +181,7 @@ Status sync_way(Fs& fs, Unsynced& unsynced, const Spot& spot, std::string_view p
     if (const int result = fs.info(fd, info); result < 0) return fail_errno(-result, "look above the folder of", path);
     if (info.key == below) return {};  // the root's parent is itself
     below = info.key;
+    if (info.key.device == synced_whole) continue;
     const auto stamp = unsynced.stamp(info.key);
     if (!needed && !stamp) continue;
     if (auto synced = sync_folder(fs, fd, path); !synced) return synced;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string>
 
 #include "plugin/stage/fd.hpp"
@@ -61,8 +62,13 @@ Status check_space(Fs& fs, int folder, const SpaceLimits& limits, std::uint64_t 
 // `folder` may be opened with O_PATH.
 Status sync_folder(Fs& fs, int folder, std::string_view path);
 // The folder, those made on the way to it, their first old ancestor, and what others made further up and have not
-// synced.
-Status sync_way(Fs& fs, Unsynced& unsynced, const Spot& spot, std::string_view path);
+// synced. What lies on the device `synced_whole` was synced a moment ago, as a whole.
+Status sync_way(Fs& fs, Unsynced& unsynced, const Spot& spot, std::string_view path,
+                std::optional<std::uint64_t> synced_whole = std::nullopt);
+// A file that was closed again. Where its mode forbids even us to open it, all of its file system.
+int sync_named(Fs& fs, int folder, const std::string& name);
+// All of the file system that holds the file. `folder` may be opened with O_PATH.
+int sync_all_of(Fs& fs, int folder, const std::string& name);
 
 Result<TargetKey> target_key(Fs& fs, int folder, const std::string& name, std::string_view path);
 

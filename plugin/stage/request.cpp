@@ -166,6 +166,7 @@ void check_whole(Draft& draft) {
   } else if (draft.decompress) {
     draft.blame(fault_of(Code::unimplemented, "decompress is not served by this version; leave it out"), "decompress");
   }
+  draft.transfer.kind = draft.result ? Kind::result : Kind::input;
   draft.transfer.durability = draft.durability.value_or(draft.result ? Durability::full : Durability::file);
 }
 

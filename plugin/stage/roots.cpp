@@ -83,6 +83,12 @@ Error Roots::refusal(int number, const Place& place, std::string_view what) cons
   return errno_error(number, what, place.given);
 }
 
+std::vector<int> Roots::folders() const {
+  std::vector<int> folders;
+  for (const Root& root : roots_) folders.push_back(root.folder.get());
+  return folders;
+}
+
 bool Roots::hold(const Place& place) const {
   const std::vector<std::string> real = real_parts(place.path());
   return std::any_of(roots_.begin(), roots_.end(), [&](const Root& root) {

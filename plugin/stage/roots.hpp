@@ -30,6 +30,9 @@ class Roots {
   // INVALID_ARGUMENT for a relative path; the errno's code where one cannot be opened.
   Status open(const std::vector<std::string>& paths);
 
+  // Their descriptors.
+  [[nodiscard]] std::vector<int> folders() const;
+
   // Whether it is one of the roots or lies in one.
   [[nodiscard]] bool hold(const Place& place) const;
 

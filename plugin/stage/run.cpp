@@ -15,10 +15,11 @@ Error replaced_error(const Transfer& transfer) {
   return error;
 }
 
-Outcome run_transfer(const Tools& tools, const Shared& shared, const Running& running, Helpers& helpers) {
+Ran run_transfer(const Tools& tools, const Shared& shared, const Running& running, Helpers& helpers, bool may_wait) {
   auto info = look_at_source(shared, running.transfer);
-  if (!info) return failed_outcome(std::move(info.error()));
-  return info->type == FileType::folder ? run_tree(tools, shared, running, helpers) : run_file(tools, shared, running);
+  if (!info) return {failed_outcome(std::move(info.error())), nullptr};
+  if (info->type == FileType::folder) return {run_tree(tools, shared, running, helpers), nullptr};
+  return run_file(tools, shared, running, may_wait);
 }
 
 }  // namespace windlass::stage

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "plugin/stage/file_batch.hpp"
 #include "plugin/stage/file_mover.hpp"
 #include "plugin/stage/journal.hpp"
 #include "plugin/stage/publish.hpp"
@@ -48,8 +49,14 @@ class Helpers {
   [[nodiscard]] virtual bool wanted() const = 0;
 };
 
+// How a transfer ended, or, where it may wait for others, a small file that is written and not synced.
+struct Ran {
+  Outcome outcome;
+  std::unique_ptr<WrittenFile> written;  // else null
+};
+
 // The state is `done`, `failed` or `cancelled`; seconds and retries are left to the caller.
-Outcome run_transfer(const Tools& tools, const Shared& shared, const Running& running, Helpers& helpers);
+Ran run_transfer(const Tools& tools, const Shared& shared, const Running& running, Helpers& helpers, bool may_wait);
 
 // How much the source holds, without reading it. For totals and quotas.
 struct SourceSize {
@@ -64,7 +71,7 @@ Result<SourceSize> measure_source(const Shared& shared, const Transfer& transfer
 // Parts of run_transfer.
 Outcome failed_outcome(Error error);
 Result<FileInfo> look_at_source(const Shared& shared, const Transfer& transfer);
-Outcome run_file(const Tools& tools, const Shared& shared, const Running& running);
+Ran run_file(const Tools& tools, const Shared& shared, const Running& running, bool may_wait);
 Outcome run_tree(const Tools& tools, const Shared& shared, const Running& running, Helpers& helpers);
 Error replaced_error(const Transfer& transfer);
 

@@ -8,21 +8,54 @@
 namespace windlass::stage {
 namespace {
 
-class FileRun {
+class FileRun final : public WrittenFile {
  public:
-  FileRun(const Tools& tools, const Shared& shared, const Running& running)
-      : tools_(tools), shared_(shared), fs_(shared.fs), running_(running), transfer_(running.transfer) {}
+  FileRun(const Shared& shared, const Running& running)
+      : shared_(shared), fs_(shared.fs), running_(running), transfer_(running_.transfer) {}
 
-  Outcome run() {
-    Status status = prepare();
-    if (status) status = fill();
-    if (status) status = publish();
-    if (status && transfer_.durability == Durability::full)
-      status = sync_way(fs_, shared_.roots.unsynced(), spot_, transfer_.target.given);
+  // Up to the sync where it may wait for that and is small; else to the end. Whether it waits.
+  bool run(const Tools& tools, bool may_wait) {
+    status_ = prepare();
+    // it is opened again for its sync, which its own mode may forbid
+    const bool opens = (transfer_.mode.value_or(source_.mode) & 0600U) != 0;
+    const bool waits =
+        may_wait && opens && transfer_.durability != Durability::none && length_ < FileBatch::kFileBytesMax;
+    if (waits) wish_.sync = false;
+    if (status_) status_ = fill(tools);
+    file_.reset();
+    kept_.reset();
+    if (status_ && waits) return true;
+    if (status_) status_ = publish_now();
+    if (status_ && transfer_.durability == Durability::full)
+      status_ = sync_way(fs_, shared_.roots.unsynced(), spot_, transfer_.target.given);
+    return false;
+  }
+
+  [[nodiscard]] std::uint64_t device() const override { return key_.folder.device; }
+  [[nodiscard]] std::uint64_t bytes() const override { return filled_.bytes; }
+  [[nodiscard]] bool wants_folders_synced() const override {
+    return published_ && transfer_.durability == Durability::full;
+  }
+
+  int sync() override { return sync_named(fs_, spot_.folder.get(), temporary_->name()); }
+  int sync_all() override { return sync_all_of(fs_, spot_.folder.get(), published_ ? spot_.name : temporary_->name()); }
+
+  void publish(int synced) override {
+    status_ = synced < 0 ? Status(fail_errno(-synced, "sync", transfer_.target.given)) : publish_now();
+  }
+
+  Outcome end(int folders_synced) override {
+    if (status_ && transfer_.durability == Durability::full)
+      status_ = folders_synced < 0 ? Status(fail_errno(-folders_synced, "sync the folder of", transfer_.target.given))
+                                   : sync_way(fs_, shared_.roots.unsynced(), spot_, transfer_.target.given, device());
+    return outcome();
+  }
+
+  Outcome outcome() {
     temporary_.reset();
     if (record_) shared_.journal->end(*record_);  // after its temporary is gone or has its name
-    Outcome outcome = status ? Outcome{} : failed_outcome(std::move(status.error()));
-    if (status) outcome.state = State::done;
+    Outcome outcome = status_ ? Outcome{} : failed_outcome(std::move(status_.error()));
+    if (status_) outcome.state = State::done;
     if (published_) {
       outcome.bytes = filled_.bytes;
       outcome.files = 1;
@@ -99,9 +132,9 @@ class FileRun {
     return {};
   }
 
-  Status fill() {
+  Status fill(const Tools& tools) {
     if (auto opened = open_temporary(); !opened) return opened;
-    FilePace pace(shared_.meter, running_.cancelled, running_.bytes_done);
+    FilePace pace(shared_.meter, transfer_.kind, running_.cancelled, running_.bytes_done);
     if (record_ && length_ > kMarkBytes)
       pace.on_reached = [this, last = kept_ ? kept_->bytes : 0](std::uint64_t written) mutable {
         if (written < last + mark_distance(length_)) return;
@@ -109,7 +142,7 @@ class FileRun {
         last = written;
       };
     auto filled = fill_file(
-        tools_, [this] { return open_source(); }, file_.get(), wish_, pace, kept_ ? &*kept_ : nullptr);
+        tools, [this] { return open_source(); }, file_.get(), wish_, pace, kept_ ? &*kept_ : nullptr);
     if (!filled) return fail(filled.error());
     filled_ = std::move(*filled);
     return {};
@@ -159,7 +192,7 @@ class FileRun {
         .count();
   }
 
-  Status publish() {
+  Status publish_now() {
     int result = 0;
     const bool first = shared_.targets.publish(key_, running_.sequence, [&] {
       if (running_.cancelled) {
@@ -178,11 +211,11 @@ class FileRun {
     return {};
   }
 
-  const Tools& tools_;
   const Shared& shared_;
   Fs& fs_;
-  const Running& running_;
+  const Running running_;
   const Transfer& transfer_;
+  Status status_;
   FileWish wish_;
   Spot spot_;
   TargetKey key_;
@@ -198,8 +231,10 @@ class FileRun {
 
 }  // namespace
 
-Outcome run_file(const Tools& tools, const Shared& shared, const Running& running) {
-  return FileRun(tools, shared, running).run();
+Ran run_file(const Tools& tools, const Shared& shared, const Running& running, bool may_wait) {
+  auto file = std::make_unique<FileRun>(shared, running);
+  if (file->run(tools, may_wait)) return {{}, std::move(file)};
+  return {file->outcome(), nullptr};
 }
 
 }  // namespace windlass::stage

@@ -1,5 +1,6 @@
 #include "plugin/stage/stager.hpp"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "plugin/stage/confine.hpp"
 #include "plugin/stage/tree.hpp"
 #include "plugin/stage/uring_queue.hpp"
 
@@ -88,7 +90,7 @@ Stager::Stager(Options options, const BufferPlan& plan, Fs& fs, std::string engi
       make_queue_(std::move(make_queue)),
       roots_(fs),
       names_(owner_of(options_)),
-      meter_(options_.bandwidth_max),
+      meter_({options_.bandwidth_max, options_.bandwidth_max_input, options_.bandwidth_max_result}),
       shared_{fs_, roots_, targets_, names_, meter_, options_.space, std::move(engine), nullptr},
       schedule_(options_.schedule) {}
 
@@ -111,11 +113,14 @@ Result<std::unique_ptr<Stager>> Stager::open(Options options) {
   const bool fell_back = !ring && options.engine != EngineWish::threads;
   auto stager = open(std::move(options), real_fs(), ring ? "uring" : "threads",
                      ring ? MakeQueue(make_uring_queue) : MakeQueue([] { return make_plain_queue(); }));
-  if (stager && fell_back) ++(*stager)->meter_.fallbacks;
+  if (stager && fell_back) ++(*stager)->meter_.fallbacks.ring;
   return stager;
 }
 
 void Stager::start() {
+  // OpenSSL reads its configuration when it is first used, which a confined thread could not
+  for (const ChecksumKind kind : {ChecksumKind::sha256, ChecksumKind::md5}) make_hasher(kind);
+  survey_.at(Clock::time_point::min(), [this] { confine_here(); });
   for (unsigned i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(false); });
   threads_.emplace_back([this] { keep_deadlines(); });
   if (journal_) survey_.at(Clock::now(), [this] { sweep_dead(); });
@@ -242,6 +247,7 @@ Status Stager::open_journal() {
   auto journal = Journal::open(options_.state_path, wall_now(), options_.resume_keep);
   if (!journal) return fail(journal.error());
   journal_ = std::move(*journal);
+  state_folder_ = Fd(fs_.open(AT_FDCWD, options_.state_path.c_str(), O_PATH | O_DIRECTORY, 0, 0));
   shared_.journal = journal_.get();
   return {};
 }
@@ -265,7 +271,7 @@ void Stager::keep_deadlines() {
     stand_in_where_all_hang(lock);
     if (stopping_) break;
     const auto deadline = schedule_.next_deadline();
-    if (const bool waits = schedule_.queued() > 0; waits || deadline)
+    if (const bool waits = schedule_.queued() > 0 || !batch_.empty(); waits || deadline)
       deadlines_.wait_until(lock, std::min(deadline.value_or(Clock::time_point::max()),
                                            waits ? Clock::now() + kHangs / 4 : Clock::time_point::max()));
     else
@@ -278,7 +284,7 @@ void Stager::keep_deadlines() {
 void Stager::stand_in_where_all_hang(std::unique_lock<std::mutex>& lock) {
   const auto now = Clock::now();
   const std::uint64_t steps = meter_.steps.load(std::memory_order_relaxed);
-  if (schedule_.queued() == 0 || steps != std::exchange(steps_seen_, steps)) stuck_since_ = now;
+  if ((schedule_.queued() == 0 && batch_.empty()) || steps != std::exchange(steps_seen_, steps)) stuck_since_ = now;
   for (auto one = stand_ins_.begin(); one != stand_ins_.end();) {
     const auto at = one++;
     if (!at->ended) continue;
@@ -308,18 +314,30 @@ void Stager::stand_in_where_all_hang(std::unique_lock<std::mutex>& lock) {
   }
 }
 
-std::unique_ptr<IoQueue> Stager::new_queue() {
+std::unique_ptr<IoQueue> Stager::new_queue(const Buffers& buffers) {
   auto queue = make_queue_();
-  if (queue) return std::move(*queue);
-  ++meter_.fallbacks;
-  return make_plain_queue();
+  if (!queue) {
+    ++meter_.fallbacks.ring;
+    return make_plain_queue();
+  }
+  if ((*queue)->pin(buffers.at(0), buffers.whole()) < buffers.whole()) ++meter_.fallbacks.buffers;
+  return std::move(*queue);
+}
+
+// By each thread that follows paths of requests, before it follows one.
+void Stager::confine_here() {
+  if (!options_.confine || options_.roots.empty()) return;
+  Grounds grounds{roots_.folders()};
+  if (state_folder_) grounds.folders.push_back(state_folder_.get());
+  ++(confine_thread(grounds) == 0 ? confined_ : meter_.fallbacks.confine);
 }
 
 // A stand-in helps no tree, which may be what hangs, and ends as soon as another thread is free.
 bool Stager::wait_for_work(std::unique_lock<std::mutex>& lock, bool stands_in) {
   if (!stands_in && ++idle_ == 1 && !stand_ins_.empty()) work_.notify_all();
   work_.wait(lock, [&] {
-    return stopping_ || schedule_.queued() > 0 || (stands_in ? idle_ > 0 : tree_with_work() != nullptr);
+    return stopping_ || schedule_.queued() > 0 || !batch_.empty() ||
+           (stands_in ? idle_ > 0 : tree_with_work() != nullptr);
   });
   if (!stands_in) --idle_;
   return !stopping_ && !(stands_in && idle_ > 0 && schedule_.queued() == 0);
@@ -327,8 +345,9 @@ bool Stager::wait_for_work(std::unique_lock<std::mutex>& lock, bool stands_in) {
 
 void Stager::work(bool stands_in) {
   block_signals();
+  confine_here();
   const Buffers buffers(plan_.count, plan_.bytes);
-  std::unique_ptr<IoQueue> io = new_queue();
+  std::unique_ptr<IoQueue> io = new_queue(buffers);
   std::unique_lock lock(mutex_);
   for (bool stays = true; stays;) {
     stays = wait_for_work(lock, stands_in);
@@ -336,24 +355,25 @@ void Stager::work(bool stands_in) {
     const auto next = schedule_.next();
     const std::optional<Job> job = next ? std::optional(job_of(*next)) : std::nullopt;
     const std::shared_ptr<TreeRun> tree = next || stands_in ? nullptr : tree_with_work();
-    if (!job && tree == nullptr) continue;
+    std::vector<FileBatch::Item> written = job ? batch_.take_due(Clock::now()) : batch_.take_all();
+    if (!job && tree == nullptr && written.empty()) continue;
     stays = true;
     if (job) ++running_;
     lock.unlock();
-    if (io->broken()) io = new_queue();
+    if (io->broken()) io = new_queue(buffers);
     const Tools tools{fs_, *io, buffers};
-    if (job) {
-      Outcome outcome = run(tools, *job);
-      lock.lock();
-      --running_;
-      lock.unlock();
-      finish(*job, std::move(outcome));
-      meter_.steps.fetch_add(1, std::memory_order_relaxed);
-    } else {
+    flush(tools, std::move(written));
+    if (job)
+      run(tools, *job);
+    else if (tree != nullptr)
       help_tree(*tree, tools);
-    }
     lock.lock();
   }
+}
+
+void Stager::flush(const Tools& tools, std::vector<FileBatch::Item> items) {
+  if (items.empty()) return;
+  FileBatch::flush(tools, std::move(items));
 }
 
 // The sum over a call; false where it was not worth going on.
@@ -383,21 +403,47 @@ void Stager::begin_measuring(const std::shared_ptr<Call>& call) {
   });
 }
 
-Outcome Stager::run_once(const Tools& tools, const Running& running) {
+Ran Stager::run_once(const Tools& tools, const Job& job, bool may_wait) {
+  Call& call = *job.call;
+  const Running running{call.transfers()[job.index], job.sequence, call.cancelled, call.bytes_done, call.files_done};
   try {
-    return run_transfer(tools, shared_, running, *this);
+    return run_transfer(tools, shared_, running, *this, may_wait);
   } catch (const std::bad_alloc&) {
-    return failed_outcome(errno_error(ENOMEM, "stage", running.transfer.source.given));
+    return {failed_outcome(errno_error(ENOMEM, "stage", running.transfer.source.given)), nullptr};
   }
 }
 
-Outcome Stager::run(const Tools& tools, const Job& job) {
-  Call& call = *job.call;
-  if (call.cancelled) return cancelled_outcome();
+// Small files of a call with many may wait for one another, that one sync serves them.
+void Stager::run(const Tools& tools, const Job& job) {
+  if (job.call->cancelled) return finish_running(job, cancelled_outcome());
   const auto begun = Clock::now();
   begin_measuring(job.call);
-  const Running running{call.transfers()[job.index], job.sequence, call.cancelled, call.bytes_done, call.files_done};
-  Outcome outcome = run_once(tools, running);
+  const Kind kind = job.call->transfers()[job.index].kind;
+  const bool may_wait = job.call->transfers().size() > 1 && meter_.bytes_at_once(kind) == 0;
+  Ran ran = run_once(tools, job, may_wait);
+  const auto ended = [this, job, begun](const Tools& ended_by, Outcome outcome) {
+    outcome = run_again(ended_by, job, std::move(outcome));
+    outcome.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+    finish_running(job, std::move(outcome));
+  };
+  if (ran.written)
+    batch_.add({std::move(ran.written), ended}, Clock::now());
+  else
+    ended(tools, std::move(ran.outcome));
+}
+
+void Stager::finish_running(const Job& job, Outcome outcome) {
+  {
+    const std::lock_guard lock(mutex_);
+    --running_;
+  }
+  finish(job, std::move(outcome));
+  meter_.steps.fetch_add(1, std::memory_order_relaxed);
+}
+
+// As often as is allowed, where the failure may pass.
+Outcome Stager::run_again(const Tools& tools, const Job& job, Outcome outcome) {
+  const Call& call = *job.call;
   unsigned retries = 0;
   while (outcome.state == State::failed && outcome.error->again && retries < options_.retries) {
     const auto pause = kRetryPause * (1U << std::min(retries, kRetryDoublings));
@@ -407,10 +453,9 @@ Outcome Stager::run(const Tools& tools, const Job& job) {
       break;
     }
     ++retries;
-    outcome = run_once(tools, running);
+    outcome = run_once(tools, job, false).outcome;
   }
   outcome.retries += retries;
-  outcome.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
   return outcome;
 }
 
@@ -449,7 +494,11 @@ Counters Stager::counters() const {
   counters.bytes_in_flight = static_cast<std::uint64_t>(std::max<std::int64_t>(0, meter_.bytes_in_flight));
   counters.queued = schedule_.queued();
   counters.running = running_;
-  counters.fallbacks = meter_.fallbacks;
+  counters.fallbacks_ring = meter_.fallbacks.ring;
+  counters.fallbacks_direct = meter_.fallbacks.direct;
+  counters.fallbacks_buffers = meter_.fallbacks.buffers;
+  counters.fallbacks_confine = meter_.fallbacks.confine;
+  counters.confined_threads = confined_;
   counters.state_set_aside_total = journal_ ? journal_->set_aside() : 0;
   if (const auto oldest = schedule_.oldest_queued())
     counters.oldest_queued_ms = static_cast<std::uint64_t>(

@@ -27,10 +27,13 @@ struct Options {
   unsigned retries = 0;
   std::vector<std::string> roots;
   std::uint64_t bytes_in_flight_max = kBytesInFlightDefault;
-  std::uint64_t bandwidth_max = 0;
+  std::uint64_t bandwidth_max = 0;  // bytes/s of all transfers together; 0: no limit
+  std::uint64_t bandwidth_max_input = 0;
+  std::uint64_t bandwidth_max_result = 0;
   SpaceLimits space;
   ScheduleLimits schedule;
   Symlinks symlinks = Symlinks::keep;
+  bool confine = true;     // with roots: the threads that follow paths, to the roots, where the kernel can
   std::string owner;       // stands in the temporaries' names; empty: made from the state's path or the process
   std::string state_path;  // empty: no journal
   std::chrono::seconds resume_keep{24 * 60 * 60};
@@ -51,7 +54,11 @@ struct Counters {
   std::uint64_t bytes_total = 0;
   std::uint64_t files_total = 0;
   std::uint64_t ended[4] = {0, 0, 0, 0};  // by State
-  std::uint64_t fallbacks = 0;
+  std::uint64_t fallbacks_ring = 0;
+  std::uint64_t fallbacks_direct = 0;
+  std::uint64_t fallbacks_buffers = 0;
+  std::uint64_t fallbacks_confine = 0;
+  std::uint64_t confined_threads = 0;
   std::uint64_t retries_total = 0;
   std::uint64_t resumed_bytes_total = 0;
   std::uint64_t state_set_aside_total = 0;
@@ -90,19 +97,23 @@ class Stager final : private Helpers {
   void start();
   void work(bool stands_in);
   bool wait_for_work(std::unique_lock<std::mutex>& lock, bool stands_in);  // false where the thread is to end
-  std::unique_ptr<IoQueue> new_queue();
+  std::unique_ptr<IoQueue> new_queue(const Buffers& buffers);
+  void confine_here();
   Status open_journal();
   void sweep_dead();
   void keep_deadlines();
   void expire(std::unique_lock<std::mutex>& lock);
   void stand_in_where_all_hang(std::unique_lock<std::mutex>& lock);
-  Outcome run(const Tools& tools, const Job& job);
-  Outcome run_once(const Tools& tools, const Running& running);
+  void run(const Tools& tools, const Job& job);
+  Outcome run_again(const Tools& tools, const Job& job, Outcome outcome);
+  Ran run_once(const Tools& tools, const Job& job, bool may_wait);
+  void flush(const Tools& tools, std::vector<FileBatch::Item> items);
   bool measure(Call& call, const std::function<bool()>& go_on);
   void begin_measuring(const std::shared_ptr<Call>& call);
   std::uint64_t measured_bytes(const Request& request, std::vector<std::uint64_t>& each);
   // Without the lock.
   void finish(const Job& job, Outcome outcome);
+  void finish_running(const Job& job, Outcome outcome);
   Job job_of(Sequence transfer) const;  // with the lock
 
   void offer(const std::shared_ptr<TreeRun>& tree) override;
@@ -117,6 +128,7 @@ class Stager final : private Helpers {
   MakeQueue make_queue_;
   Roots roots_;
   Targets targets_;
+  FileBatch batch_;
   TemporaryNames names_;
   Meter meter_;
   std::unique_ptr<Journal> journal_;
@@ -132,6 +144,8 @@ class Stager final : private Helpers {
   std::list<std::shared_ptr<TreeRun>> trees_;
   Sequence next_sequence_ = 1;
   std::uint64_t running_ = 0;
+  std::atomic<std::uint64_t> confined_{0};  // threads
+  Fd state_folder_;
   Counters totals_;
   // Threads beyond those that were asked for, made while a disk that hangs keeps all of them.
   struct StandIn {

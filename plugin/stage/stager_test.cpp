@@ -314,6 +314,22 @@ TEST_P(StagerTest, StaysWithinItsBudgetAndItsRate) {
   EXPECT_EQ(stager->counters().bytes_in_flight, 0U);
 }
 
+TEST_P(StagerTest, LimitsInputsAndResultsApart) {
+  Options options;
+  options.bandwidth_max_result = 8U << 20U;
+  stager = testing::open_stager(GetParam(), options);
+  folder.write("from", testing::noise(4U << 20U));
+  Transfer result = to("from", "result");
+  result.kind = Kind::result;
+  const auto begun = Clock::now();
+  const auto slow = testing::submit_one(*stager, std::move(result));
+  EXPECT_EQ(testing::stage_one(*stager, to("from", "input")).state, State::done);
+  EXPECT_FALSE(slow->ended()) << "the input had no limit";
+  slow->wait(std::nullopt);
+  EXPECT_EQ(slow->outcome(0).state, State::done);
+  EXPECT_GE(Clock::now() - begun, std::chrono::milliseconds(350));
+}
+
 TEST_P(StagerTest, ClosesWithWorkUnderWay) {
   slow_down(1U << 20U);
   folder.write("large", testing::noise(4U << 20U));

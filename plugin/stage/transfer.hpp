@@ -15,6 +15,7 @@ namespace windlass::stage {
 
 enum class Durability : std::uint8_t { none, file, full };
 enum class Symlinks : std::uint8_t { keep, skip, refuse };
+enum class Kind : std::uint8_t { input, result };                      // what a transfer is to the task
 enum class State : std::uint8_t { done, failed, cancelled, expired };  // numbers as in windlass_stage_state
 
 struct Range {
@@ -29,6 +30,7 @@ struct Transfer {
   std::optional<std::uint64_t> size;  // of the bytes that get published
   std::optional<ChecksumWish> checksum;
   std::optional<std::uint32_t> mode;
+  Kind kind = Kind::input;
   std::int64_t priority = 0;
   std::optional<std::int64_t> deadline_ms;  // from acceptance; may be negative
   Durability durability = Durability::file;

@@ -246,7 +246,7 @@ Result<Written> TreeRun::copy_file(const Tools& tools, const FolderPtr& folder, 
   const FileWish wish{std::nullopt,   std::nullopt, transfer_.checksum,
                       transfer_.mode, own_sync,     transfer_.durability == Durability::none,
                       path,           path,         folder->clones};
-  FilePace pace(shared_.meter, running_.cancelled, running_.bytes_done);
+  FilePace pace(shared_.meter, transfer_.kind, running_.cancelled, running_.bytes_done);
   const auto reopen = [&]() -> Result<Source> { return source->file ? std::move(*source) : open_file(*folder, name); };
   auto filled = fill_file(tools, reopen, file->get(), wish, pace);
   if (!filled) return fail(filled.error());

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cassert>
@@ -23,15 +25,42 @@ class UringQueue final : public IoQueue {
   }
 
   int open() {
-    struct io_uring_params params = {};
-    params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
-    int result = io_uring_queue_init_params(kIoInFlightMax, &ring_, &params);
-    if (result == -EINVAL) {  // an older kernel: the plain ring serves as well
-      params = {};
+    int result = -EINVAL;
+    for (const unsigned flags : kSetups) {  // an older kernel takes less, and serves as well
+      struct io_uring_params params = {};
+      params.flags = flags;
       result = io_uring_queue_init_params(kIoInFlightMax, &ring_, &params);
+      disabled_ = result == 0 && (flags & IORING_SETUP_R_DISABLED) != 0;
+      if (result != -EINVAL) break;
     }
     open_ = result == 0;
     return result;
+  }
+
+  int do_nothing() {
+    enable();
+    io_uring_prep_nop(io_uring_get_sqe(&ring_));
+    struct io_uring_cqe* entry = nullptr;
+    if (const int result = io_uring_submit_and_wait(&ring_, 1); result < 0) return result;
+    if (const int result = io_uring_peek_cqe(&ring_, &entry); result < 0) return result;
+    return entry->res;
+  }
+
+  // So much of it as RLIMIT_MEMLOCK leaves: halves until it fits.
+  std::size_t pin(char* data, std::size_t bytes) override {
+    for (std::size_t taken = bytes; taken >= kPinBytesMin; taken /= 2) {
+      const struct iovec memory {
+        data, taken
+      };
+      const int result = io_uring_register_buffers(&ring_, &memory, 1);
+      if (result == 0) {
+        pinned_ = data;
+        pinned_bytes_ = taken;
+        return taken;
+      }
+      if (result != -ENOMEM) return 0;
+    }
+    return 0;
   }
 
   [[nodiscard]] bool has_operations() {
@@ -50,15 +79,13 @@ class UringQueue final : public IoQueue {
       ready_[ready_count_++] = {op.tag, do_plain(op)};
       return;
     }
+    if (disabled_) enable();
     struct io_uring_sqe* entry = broken_ ? nullptr : io_uring_get_sqe(&ring_);
     if (entry == nullptr) {
       ready_[ready_count_++] = {op.tag, -EIO};
       return;
     }
-    if (op.kind == IoOp::Kind::read)
-      io_uring_prep_read(entry, op.fd, op.data, op.bytes, op.offset);
-    else
-      io_uring_prep_write(entry, op.fd, op.data, op.bytes, op.offset);
+    prepare(*entry, op);
     io_uring_sqe_set_data64(entry, op.tag);
     unsent_tags_[unsent_++] = op.tag;
   }
@@ -77,6 +104,41 @@ class UringQueue final : public IoQueue {
   [[nodiscard]] bool broken() const override { return broken_; }
 
  private:
+  static constexpr std::array<unsigned, 3> kSetups{
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED, IORING_SETUP_R_DISABLED, 0};
+  static constexpr std::size_t kPinBytesMin = 64 * 1024;
+
+  // Whatever a fault writes into the ring from now on, it reads and writes open files and does nothing else.
+  void enable() {
+    disabled_ = false;
+    std::array<struct io_uring_restriction, 4> allowed{};
+    constexpr std::array<unsigned, 4> kOperations{IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READ_FIXED,
+                                                  IORING_OP_WRITE_FIXED};
+    for (std::size_t i = 0; i < allowed.size(); ++i) {
+      allowed[i].opcode = IORING_RESTRICTION_SQE_OP;
+      allowed[i].sqe_op = static_cast<std::uint8_t>(kOperations[i]);
+    }
+    tell_kernel(IORING_REGISTER_RESTRICTIONS, allowed.data(), allowed.size());  // where it has them
+    broken_ = tell_kernel(IORING_REGISTER_ENABLE_RINGS, nullptr, 0) < 0;
+  }
+
+  // liburing 2.3 does not export its own calls for these two.
+  long tell_kernel(unsigned what, const void* data, std::size_t count) const {
+    return ::syscall(SYS_io_uring_register, ring_.ring_fd, what, data, count);
+  }
+
+  void prepare(struct io_uring_sqe& entry, const IoOp& op) const {
+    const bool fixed = op.data >= pinned_ && op.data + op.bytes <= pinned_ + pinned_bytes_;
+    if (op.kind == IoOp::Kind::read && fixed)
+      io_uring_prep_read_fixed(&entry, op.fd, op.data, op.bytes, op.offset, 0);
+    else if (op.kind == IoOp::Kind::read)
+      io_uring_prep_read(&entry, op.fd, op.data, op.bytes, op.offset);
+    else if (fixed)
+      io_uring_prep_write_fixed(&entry, op.fd, op.data, op.bytes, op.offset, 0);
+    else
+      io_uring_prep_write(&entry, op.fd, op.data, op.bytes, op.offset);
+  }
+
   IoDone take(struct io_uring_cqe* entry) {
     const IoDone done{static_cast<std::uint32_t>(io_uring_cqe_get_data64(entry)), entry->res};
     io_uring_cqe_seen(&ring_, entry);
@@ -107,7 +169,10 @@ class UringQueue final : public IoQueue {
 
   struct io_uring ring_ = {};
   bool open_ = false;
+  bool disabled_ = false;  // takes operations once enabled
   bool broken_ = false;
+  char* pinned_ = nullptr;
+  std::size_t pinned_bytes_ = 0;
   unsigned unsent_ = 0;
   unsigned sent_ = 0;
   unsigned ready_count_ = 0;
@@ -121,6 +186,12 @@ Result<std::unique_ptr<IoQueue>> make_uring_queue() {
   auto queue = std::make_unique<UringQueue>();
   if (const int result = queue->open(); result < 0) return fail_errno(-result, "set up", "io_uring");
   return queue;
+}
+
+int ask_ring_for_more() {
+  UringQueue queue;
+  const int result = queue.open();
+  return result < 0 ? result : queue.do_nothing();
 }
 
 Status probe_uring() {

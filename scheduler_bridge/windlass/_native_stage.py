@@ -57,9 +57,11 @@ class _Options(ctypes.Structure):
         ("queue_max", c_uint64),
         ("state_path", c_char_p),
         ("symlinks", c_uint32),
-        ("reserved", c_uint32),
+        ("confine", c_uint32),
         ("resume_keep_s", c_uint64),
         ("owner", c_char_p),
+        ("bandwidth_max_input", c_uint64),
+        ("bandwidth_max_result", c_uint64),
     )
 
 

@@ -49,6 +49,8 @@ struct StageConfig {
   std::uint64_t threads = 2;
   std::uint64_t bytes_in_flight_max = std::uint64_t{64} << 20;
   std::uint64_t bandwidth_max = 0;  // bytes/s; 0: no limit
+  std::uint64_t bandwidth_max_input = 0;
+  std::uint64_t bandwidth_max_result = 0;
   std::uint64_t free_min = 0;
   std::uint64_t inodes_min = 0;
   std::uint64_t quota_per_client = 0;  // bytes; 0: none
@@ -89,6 +91,7 @@ struct SecurityConfig {
   std::string keys;        // folder, absolute; empty: tcp is plain
   std::string bridge_key;  // 64 hex digits; empty: those of role scheduler in the list
   std::vector<std::uint32_t> local_uids;
+  std::string landlock = "auto";
 };
 
 struct Config {

@@ -60,6 +60,12 @@ constexpr Setting kSettings[] = {
      .help = "Memory that all transfers together may hold.", .least = 64 * kKiB, .most = kExact},
     {WINDLASS_SETTING(stage.bandwidth_max), .type = Type::rate,
      .help = "Limit for all transfers together, copies inside the kernel counted too. 0: none.", .most = kExact},
+    {WINDLASS_SETTING(stage.bandwidth_max_input), .type = Type::rate,
+     .help = "Limit for the transfers of kind `input` alone, beneath stage.bandwidth_max. 0: none of their own.",
+     .most = kExact},
+    {WINDLASS_SETTING(stage.bandwidth_max_result), .type = Type::rate,
+     .help = "Limit for the transfers of kind `result` alone, beneath stage.bandwidth_max. 0: none of their own.",
+     .most = kExact},
     {WINDLASS_SETTING(stage.free_min), .type = Type::size,
      .help = "Bytes that staging leaves free on each file system it writes to.", .most = kExact},
     {WINDLASS_SETTING(stage.inodes_min), .type = Type::count,
@@ -123,6 +129,10 @@ constexpr Setting kSettings[] = {
     {WINDLASS_SETTING(security.bridge_key), .type = Type::text,
      .help = "Public key of the bridge, 64 hex digits; no other is believed. Empty: the keys of role scheduler in the "
              "list of security.keys."},
+    {WINDLASS_SETTING(security.landlock), .type = Type::choice,
+     .help = "`auto` confines the threads that follow clients' paths to stage.roots and state.path by Landlock, where "
+             "the kernel has it; windlass_stage_confined_threads tells.",
+     .choices = "auto|off"},
     {WINDLASS_SETTING(security.local_uids), .type = Type::uids,
      .help =
          "Users besides the daemon's own who may use local.socket. They act with the daemon's rights on stage.roots.",

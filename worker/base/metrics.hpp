@@ -30,7 +30,7 @@ enum class Metric {
   stage_bytes,            // counter
   stage_files,            // counter
   stage_transfers,        // counter {state}
-  stage_fallbacks,        // counter
+  stage_fallbacks,        // counter {kind}
   stage_retries,          // counter
   stage_resumed_bytes,    // counter
   stage_state_set_aside,  // counter
@@ -39,6 +39,7 @@ enum class Metric {
   stage_bytes_in_flight,  // gauge
   stage_oldest_queued,    // gauge
   stage_engine,           // gauge {engine}: 1 for the one in use
+  stage_confined,         // gauge
   load_cores,             // gauge
   load_cpu_ratio,         // gauge
   load_memory_available,  // gauge

@@ -244,9 +244,11 @@ typedef struct windlass_stage_options {
   uint64_t queue_max;        /* transfers accepted and unfinished; 0: 10,000 */
   const char* state_path;    /* folder of the journal; NULL: no resume */
   uint32_t symlinks;         /* for trees where the request says nothing: 0 keep, 1 skip, 2 refuse */
-  uint32_t reserved;
+  uint32_t confine;          /* with roots, the stager's threads are confined to them: 0 where the kernel has Landlock, 1 never */
   uint64_t resume_keep_s; /* 0: 24 h */
   const char* owner;      /* stands in the temporaries' names; NULL: made from the process */
+  uint64_t bandwidth_max_input; /* bytes/s of inputs and of results alone, beneath bandwidth_max; 0: no limit of their own */
+  uint64_t bandwidth_max_result;
 } windlass_stage_options;
 
 WINDLASS_API windlass_code windlass_stager_open(const windlass_stage_options* options, windlass_stager** stager, windlass_error* error);
@@ -269,10 +271,15 @@ typedef struct windlass_stage_counters {
   uint64_t bytes_total;      /* published */
   uint64_t files_total;
   uint64_t transfers_done, transfers_failed, transfers_cancelled, transfers_expired;
-  uint64_t fallbacks;        /* files that io_uring or direct I/O could not serve and the plain way did */
+  uint64_t fallbacks;        /* the sum of those by kind, below */
   uint64_t retries_total;
   uint64_t resumed_bytes_total;
   uint64_t state_set_aside_total; /* journal entries that could not be read */
+  uint64_t fallbacks_ring;    /* io_uring denied or lost: plain calls serve */
+  uint64_t fallbacks_direct;  /* files that went through the page cache */
+  uint64_t fallbacks_buffers; /* threads whose memory is not all registered with the ring (RLIMIT_MEMLOCK) */
+  uint64_t fallbacks_confine; /* threads that could not be confined to the roots */
+  uint64_t confined_threads;
 } windlass_stage_counters;
 WINDLASS_API void windlass_stager_counters(const windlass_stager* stager, windlass_stage_counters* counters);
 

@@ -57,6 +57,7 @@ class FaultyQueue final : public IoQueue {
   void push(const IoOp& op) override;
   IoDone wait() override;
   [[nodiscard]] bool overlaps() const override { return under_->overlaps(); }
+  std::size_t pin(char* data, std::size_t bytes) override { return under_->pin(data, bytes); }
 
  private:
   std::unique_ptr<IoQueue> under_;
