@@ -75,6 +75,7 @@ void Call::end() {
 }
 
 Progress Call::progress() const {
+  watched = true;
   Progress progress;
   progress.ended = ended();
   progress.bytes_done = bytes_done;

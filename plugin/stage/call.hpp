@@ -56,6 +56,7 @@ class Call {
   // By the stager.
   std::atomic<bool> cancelled{false};
   std::atomic<bool> measured{false};
+  mutable std::atomic<bool> watched{false};  // somebody asked for progress
   std::atomic<std::uint64_t> bytes_done{0};
   std::atomic<std::uint64_t> files_done{0};
   void set_totals(std::uint64_t bytes, std::uint64_t files);

@@ -390,12 +390,20 @@ bool Stager::measure(Call& call, const std::function<bool()>& go_on) {
   return true;
 }
 
-// Totals are for those who watch: a call of a few files has them at once, others when they last.
+// Totals are for those who watch: a call of a few files has them at once, others when they last and are watched.
 void Stager::begin_measuring(const std::shared_ptr<Call>& call) {
   if (call->measured.exchange(true)) return;
-  unsigned asked = 0;
-  if (call->transfers().size() <= kMeasuredAtOnce && measure(*call, [&] { return asked++ < kMeasuredAtOnce; })) return;
+  const std::size_t files = call->transfers().size();
+  std::size_t asked = 0;
+  if (files <= kMeasuredAtOnce && measure(*call, [&] { return asked++ < (call->watched ? kMeasuredAtOnce : files); }))
+    return;
+  measure_when_watched(call);
+}
+
+void Stager::measure_when_watched(const std::shared_ptr<Call>& call) {
   survey_.at(Clock::now() + kMeasuredAfter, [this, call] {
+    if (call->ended() || call->cancelled) return;
+    if (!call->watched) return measure_when_watched(call);
     measure(*call, [&] {
       const std::lock_guard look(mutex_);
       return !stopping_ && !call->ended() && !call->cancelled;

@@ -110,6 +110,7 @@ class Stager final : private Helpers {
   void flush(const Tools& tools, std::vector<FileBatch::Item> items);
   bool measure(Call& call, const std::function<bool()>& go_on);
   void begin_measuring(const std::shared_ptr<Call>& call);
+  void measure_when_watched(const std::shared_ptr<Call>& call);
   std::uint64_t measured_bytes(const Request& request, std::vector<std::uint64_t>& each);
   // Without the lock.
   void finish(const Job& job, Outcome outcome);

@@ -91,7 +91,8 @@ def follow(call: StageCall, teller: Teller) -> StageReport:
     """Waits for the end and tells of progress; what is raised meanwhile (Ctrl-C too) cancels the call and comes out."""
     try:
         while not call.wait(INTERVAL_SECONDS):
-            teller.tell(call.counts())
+            if not teller.silent:  # whoever asks has the sources measured
+                teller.tell(call.counts())
     except BaseException:
         call.cancel()
         call.wait(None)
