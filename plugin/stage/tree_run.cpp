@@ -164,7 +164,7 @@ void TreeRun::take_files(const Tools& tools, const FolderPtr& folder, const std:
   std::uint64_t bytes = 0;
   std::size_t opened = 0;
   for (const std::string& name : names) {
-    if (running_.cancelled) return;
+    if (running_.cancelled || replaced()) return;
     while (opened < names.size() && (ahead.empty() || (ahead.size() < kFilesAhead && bytes < kBytesAhead))) {
       ahead.push_back(open_ahead(*folder, names[opened++]));
       bytes += ahead.back().info.size;
@@ -319,7 +319,7 @@ void TreeRun::publish(Written& written, int synced) {
   int result = synced;
   bool first = true;
   if (result == 0 && !whole_)
-    first = shared_.targets.publish({folder.to_key, written.name}, running_.sequence, [&] {
+    first = !replaced() && shared_.targets.publish({folder.to_key, written.name}, running_.sequence, [&] {
       result = running_.cancelled ? -ECANCELED
                                   : fs_.rename(folder.to.get(), written.temporary.c_str(), written.name.c_str(), 0);
       return result == 0;
