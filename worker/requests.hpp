@@ -108,6 +108,7 @@ class Requests {
   bool cancel_running(Table::iterator found, Time now);
   void attach(Running& running, const Peer& peer);
   void finish(Table::iterator found, Answer answer, Time now);
+  void refuse(Table::iterator found, const Answer& answer, Time now);
   void take_matches(Time now);
   void take_stages(Time now);
   void tell_progress(Table::iterator found, Time now);

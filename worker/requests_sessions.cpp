@@ -51,6 +51,13 @@ void Requests::begin_session(const Peer& peer, const proto::Header& header, Fram
   advance(*session, now);
 }
 
+// Nothing was begun, so nothing is kept: the same id may come again.
+void Requests::refuse(Table::iterator found, const Answer& answer, Time now) {
+  const auto refused = running_.extract(found);
+  for (const Asker& asker : refused.mapped().askers) send(asker.peer, answer.type, refused.key(), answer.frames, now);
+  parts_.watcher.answered(refused.mapped().type, answer.code, 0);
+}
+
 // Hands over what waits, until a matcher is at work on the session.
 void Requests::advance(MatchSession& session, Time now) {
   while (!session.busy && !session.waiting.empty()) {
@@ -61,7 +68,7 @@ void Requests::advance(MatchSession& session, Time now) {
     if (!parts_.matchers.start(task)) {
       parts_.watcher.refused("queue_full");
       const std::string said = "too many matches wait already: come again later";
-      finish(found, error_answer(Code::resource_exhausted, said, true, 100), now);
+      refuse(found, error_answer(Code::resource_exhausted, said, true, 100), now);
     } else if (task->ended) {
       finish(found, std::move(task->answer), now);
     } else {

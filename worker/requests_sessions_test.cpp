@@ -89,6 +89,7 @@ class RequestsSessionsTest : public ::testing::Test {
   class Engine final : public MatchEngine {
    public:
     bool start(const std::shared_ptr<MatchTask>& task) override {
+      if (full) return false;
       if (hold) return held.push_back(task), true;
       run_match(*task);
       task->ended = true;
@@ -101,6 +102,7 @@ class RequestsSessionsTest : public ::testing::Test {
     [[nodiscard]] std::size_t queued() const override { return held.size(); }
     [[nodiscard]] std::optional<Time> oldest() const override { return std::nullopt; }
     bool hold = false;
+    bool full = false;
     std::vector<std::shared_ptr<MatchTask>> held;
   };
 
@@ -115,6 +117,18 @@ class RequestsSessionsTest : public ::testing::Test {
   Requests requests{{"n", "0123456789abcdef", "windlassd", 1000, 3000, 10000},
                     {matchers, stager, outbox, watcher, [](Time) { return proto::LoadReport{}; }}};
 };
+
+TEST_F(RequestsSessionsTest, WhatAFullQueueRefusedMayComeAgainUnderItsId) {
+  const std::uint64_t session = open(client);
+  matchers.full = true;
+  const char id = next_id;
+  add(client, session, {5});
+  EXPECT_EQ(error(), Code::resource_exhausted);
+  matchers.full = false;
+  next_id = id;
+  add(client, session, {5});
+  EXPECT_EQ(answer<proto::SessionAnswer>().version, 1U);
+}
 
 TEST_F(RequestsSessionsTest, OffersStayBetweenCalls) {
   const std::uint64_t session = open(client);
