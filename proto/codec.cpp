@@ -78,6 +78,8 @@ void read_hello(Reader& reader, Hello& hello) {
       hello.incarnation = name_from(reader);
     } else if (key == "labels") {
       hello.labels = read_labels(reader);
+    } else if (key == "process") {
+      hello.process = name_from(reader);
     } else {
       return false;
     }
@@ -250,7 +252,7 @@ std::string encode(const Header& header) {
 std::string encode(const Hello& body) {
   Writer writer;
   const bool node = body.role == Role::node;
-  writer.map(node ? 8 : 5);
+  writer.map(!node ? 5 : body.process.empty() ? 8 : 9);
   writer.str("role").str(kRoles[static_cast<std::size_t>(body.role)]);
   writer.str("versions").array(2).unsigned_integer(body.version_lowest).unsigned_integer(body.version_highest);
   writer.str("features");
@@ -259,6 +261,7 @@ std::string encode(const Hello& body) {
   if (node) {
     writer.str("name").str(body.name).str("incarnation").str(body.incarnation).str("labels");
     write_labels(writer, body.labels);
+    if (!body.process.empty()) writer.str("process").str(body.process);
   }
   return writer.take();
 }

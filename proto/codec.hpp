@@ -24,9 +24,9 @@ using Decoded = tl::expected<Body, Fault>;
 // The id of a header that decode_header refuses, where it can be read.
 [[nodiscard]] std::optional<RequestId> id_of(std::string_view frame);
 
-// Bodies: Hello, Welcome, Load, LoadSeen, LoadAnswer, LoadReport, Match, MatchResult, Session, SessionAnswer,
-// SessionOffers, Stage, StageResult, Progress, Cancel, CancelResult, Error, Empty (a map of whatever keys). A
-// LoadReport alone is what the sampler makes.
+// Bodies: Hello, Welcome, Load, LoadSeen, LoadAnswer, LoadReport, Grant, GrantAnswer, Release, ReleaseAnswer, Match,
+// MatchResult, Session, SessionAnswer, SessionOffers, Stage, StageResult, Progress, Cancel, CancelResult, Error, Empty
+// (a map of whatever keys). A LoadReport alone is what the sampler makes.
 template <class Body>
 [[nodiscard]] Decoded<Body> decode(std::string_view frame);
 template <>
@@ -41,6 +41,14 @@ template <>
 Decoded<LoadAnswer> decode<LoadAnswer>(std::string_view frame);
 template <>
 Decoded<LoadReport> decode<LoadReport>(std::string_view frame);
+template <>
+Decoded<Grant> decode<Grant>(std::string_view frame);
+template <>
+Decoded<GrantAnswer> decode<GrantAnswer>(std::string_view frame);
+template <>
+Decoded<Release> decode<Release>(std::string_view frame);
+template <>
+Decoded<ReleaseAnswer> decode<ReleaseAnswer>(std::string_view frame);
 template <>
 Decoded<Match> decode<Match>(std::string_view frame);
 template <>
@@ -72,6 +80,10 @@ Decoded<Empty> decode<Empty>(std::string_view frame);
 [[nodiscard]] std::string encode(const Load& body);
 [[nodiscard]] std::string encode(const LoadSeen& body);
 [[nodiscard]] std::string encode(const LoadAnswer& body);
+[[nodiscard]] std::string encode(const Grant& body);
+[[nodiscard]] std::string encode(const GrantAnswer& body);
+[[nodiscard]] std::string encode(const Release& body);
+[[nodiscard]] std::string encode(const ReleaseAnswer& body);
 [[nodiscard]] std::string encode(const Match& body);
 [[nodiscard]] std::string encode(const MatchResult& body);
 [[nodiscard]] std::string encode(const Session& body);

@@ -162,6 +162,11 @@ Decoded<Load> decode<Load>(std::string_view frame) {
           if (reader.kind() != Kind::map) return reader.fail("an offer is a map");
           body.offers->emplace_back(reader.raw());
         });
+      } else if (key == "grants_version") {
+        body.grants_version = reader.unsigned_integer();
+      } else if (key == "grants") {
+        body.grants.emplace();
+        read_array(reader, [&](std::size_t) { body.grants->push_back(read_grant(reader)); });
       } else {
         return false;
       }
@@ -195,12 +200,17 @@ Decoded<LoadSeen> decode<LoadSeen>(std::string_view frame) {
 
 std::string encode(const Load& body) {
   Writer writer;
-  writer.map(body.offers ? 3 : 2).str("load");
+  writer.map(2U + (body.offers ? 1U : 0U) + (body.grants_version ? 1U : 0U) + (body.grants ? 1U : 0U)).str("load");
   write_report(writer, body.load);
   writer.str("offers_version").unsigned_integer(body.offers_version);
   if (body.offers) {
     writer.str("offers").array(body.offers->size());
     for (const std::string& offer : *body.offers) writer.raw(offer);
+  }
+  if (body.grants_version) writer.str("grants_version").unsigned_integer(*body.grants_version);
+  if (body.grants) {
+    writer.str("grants").array(body.grants->size());
+    for (const GrantEntry& grant : *body.grants) write_grant(writer, grant);
   }
   return writer.take();
 }

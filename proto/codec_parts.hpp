@@ -47,9 +47,11 @@ std::vector<ColumnSpec> read_columns(Reader& reader);
 std::vector<Column> read_amounts(Reader& reader);
 RequestId read_id(Reader& reader);
 Labels read_labels(Reader& reader);
+GrantEntry read_grant(Reader& reader);
 
 void write_column(Writer& writer, Column column);
 void write_labels(Writer& writer, const Labels& labels);
+void write_grant(Writer& writer, const GrantEntry& grant);
 void write_columns(Writer& writer, const std::vector<ColumnSpec>& columns);
 
 // Of a MATCH, and of the SESSION that asks for the like. false where the key is none of its.

@@ -109,6 +109,41 @@ void add_session(Collection& all) {
   all.add(Type::nodes, "nodes", "observer -> bridge", Empty{});
 }
 
+// Last in the collection, so that the others keep their numbers.
+void add_grants(Collection& all) {
+  GrantEntry plain;
+  plain.id = id_number(8);
+  plain.offer = "node-1";
+  plain.epoch = 7;
+  plain.amounts = {{"cpu", 20'000}, {"memory", 5}};
+  GrantEntry full = plain;
+  full.id = id_number(9);
+  full.offer = "node-1/1";
+  full.devices = {{"gpu", {{0, 10'000}, {3, 2'500}}}};
+  full.exclusive = true;
+  full.about = Writer().map(1).str("tenant").str("ml").take();
+  Grant grant{120'000, {plain, full}, {id_number(10)}};
+  all.add(Type::grant, "grant", "bridge -> node", grant);
+  all.add(Type::result, "result_grant", "node -> bridge",
+          GrantAnswer{12, {{1, Code::failed_precondition, "node-1/1 is held by another"}}, {id_number(10)}});
+  all.add(Type::release, "release", "bridge -> node", Release{{id_number(8), id_number(10)}});
+  all.add(Type::result, "result_release", "node -> bridge", ReleaseAnswer{13, 1});
+  Load load;
+  load.load = example_report();
+  load.offers_version = 7;
+  load.grants_version = 12;
+  full.lease_ms = 119'000;
+  load.grants = {full};
+  all.add(Type::load, "load_report_grants", "node -> bridge, when grants changed", load);
+  Hello node;
+  node.role = Role::node;
+  node.features = {"match", "stage", "load", "grant"};
+  node.name = "node-1";
+  node.incarnation = "0123456789abcdef";
+  node.process = "fedcba9876543210";
+  all.add(Type::hello, "hello_node_process", "node -> bridge, one that grants", node);
+}
+
 void add_match(Collection& all) {
   const std::string tp = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   Match small;
@@ -360,6 +395,7 @@ std::vector<GoldenMessage> golden_messages() {
   add_stage(all);
   add_ends(all);
   add_matching_session(all);
+  add_grants(all);
   return all.take();
 }
 

@@ -24,7 +24,11 @@ inline constexpr std::size_t kDimensionsMax = 256;
 inline constexpr std::uint64_t kBareRowsMax = std::uint64_t{4} << 20U;
 inline constexpr std::size_t kNameBytesMax = 255;  // of nodes, software, features, incarnations
 inline constexpr std::size_t kFeaturesMax = 64;
-inline constexpr std::size_t kLabelsMax = 1024;  // of one node
+inline constexpr std::size_t kLabelsMax = 1024;    // of one node
+inline constexpr std::size_t kGrantsMax = 10'000;  // in one GRANT or RELEASE
+inline constexpr std::size_t kGrantAboutBytesMax = 1024;
+inline constexpr std::size_t kGrantDevicesMax = 4096;                 // of one kind in one grant
+inline constexpr std::uint64_t kLeaseMsMax = 1000ULL * 60 * 60 * 24;  // longer ones are cut to this
 inline constexpr std::size_t kTraceparentBytesMax = 128;
 inline constexpr std::uint64_t kDeadlineMsMax = 1000ULL * 60 * 60 * 24 * 365;  // longer ones are cut to this
 

@@ -34,8 +34,8 @@ enum class Type : std::uint32_t {
   drain = 10,    // node -> bridge: I take no new work
   bye = 11,      // either side: my last message
   nodes = 12,    // observer -> bridge
-  grant = 13,    // 13 and 14 are reserved and answered UNIMPLEMENTED
-  release = 14,
+  grant = 13,    // bridge -> node
+  release = 14,  // bridge -> node
   session = 15,  // client -> windlassd
 };
 
@@ -99,6 +99,7 @@ struct Hello {
   std::string name;         // from nodes
   std::string incarnation;  // from nodes: 16 hex digits, new at each registration
   Labels labels;            // from nodes
+  std::string process;      // from nodes: the same for each registration of one process; "": not told
 };
 
 struct Welcome {
@@ -137,12 +138,59 @@ struct LoadReport {
   Labels labels;
 };
 
+// A part of an offer, or the whole of it, that a session of a bridge holds for one task.
+struct GrantEntry {
+  RequestId id;  // drawn by the bridge; the node knows the grant by it for good
+  std::string offer;
+  std::uint64_t epoch = 0;  // in GRANT: the `offers_version` that the bridge went by; in LOAD as it was asked
+  std::map<std::string, std::int64_t> amounts;  // by dimension, in units of 1/10,000, above 0
+  std::map<std::string, std::vector<std::pair<std::uint32_t, std::int64_t>>>
+      devices;                 // by kind: number, share in units
+  bool exclusive = false;      // nobody else may hold any of the offer
+  std::string about;           // a msgpack map as bytes, at most kGrantAboutBytesMax: the bridge's, kept for it
+  std::uint64_t lease_ms = 0;  // in LOAD: what is left of it
+};
+
 // node -> bridge, each beat; answered RESULT LoadSeen.
 struct Load {
   LoadReport load;
   std::uint64_t offers_version = 0;
   // When they changed and after each WELCOME: records with the fields of docs/matching.md, each a msgpack map as bytes.
   std::optional<std::vector<std::string>> offers;
+  // One more for each change; absent from a node that holds none for anybody.
+  std::optional<std::uint64_t> grants_version;
+  std::optional<std::vector<GrantEntry>> grants;  // when they changed and after each WELCOME: all that are held
+};
+
+// bridge -> node: take these for `lease_ms` from now, and let those of `renew` last as long again.
+struct Grant {
+  std::uint64_t lease_ms = 0;      // above 0, at most kLeaseMsMax
+  std::vector<GrantEntry> grants;  // these and `renew` at most kGrantsMax each
+  std::vector<RequestId> renew;
+};
+
+struct GrantRefusal {
+  std::uint64_t grant = 0;  // its place in `grants`
+  Code code = Code::failed_precondition;
+  std::string message;
+};
+
+// RESULT of a GRANT: what is not named was granted, or was held already.
+struct GrantAnswer {
+  std::uint64_t version = 0;  // `grants_version` after it
+  std::vector<GrantRefusal> refused;
+  std::vector<RequestId> unknown;  // of `renew`: not held here
+};
+
+// bridge -> node; what is not held is passed over, and not granted any more should its GRANT still come.
+struct Release {
+  std::vector<RequestId> grants;  // at most kGrantsMax
+};
+
+// RESULT of a RELEASE.
+struct ReleaseAnswer {
+  std::uint64_t version = 0;
+  std::uint64_t released = 0;  // how many were held
 };
 
 struct LoadSeen {
