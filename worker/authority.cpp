@@ -18,10 +18,11 @@ struct Row {
 
 constexpr Row kTable[] = {
     //               local  bridge   client scheduler observer node
-    {Type::hello, {kYes, kNobody, kYes, kYes, kYes, kNo}}, {Type::load, {kYes, kNobody, kYes, kYes, kYes, kNo}},
-    {Type::match, {kYes, kNobody, kYes, kYes, kNo, kNo}},  {Type::session, {kYes, kNobody, kYes, kYes, kNo, kNo}},
-    {Type::stage, {kYes, kYes, kYes, kYes, kNo, kNo}},     {Type::progress, {kYes, kYes, kYes, kYes, kNo, kNo}},
-    {Type::cancel, {kYes, kYes, kYes, kYes, kNo, kNo}},    {Type::bye, {kYes, kYes, kYes, kYes, kYes, kNo}},
+    {Type::hello, {kYes, kNobody, kYes, kYes, kYes, kNo}},  {Type::load, {kYes, kNobody, kYes, kYes, kYes, kNo}},
+    {Type::match, {kYes, kNobody, kYes, kYes, kNo, kNo}},   {Type::session, {kYes, kNobody, kYes, kYes, kNo, kNo}},
+    {Type::stage, {kYes, kYes, kYes, kYes, kNo, kNo}},      {Type::progress, {kYes, kYes, kYes, kYes, kNo, kNo}},
+    {Type::cancel, {kYes, kYes, kYes, kYes, kNo, kNo}},     {Type::bye, {kYes, kYes, kYes, kYes, kYes, kNo}},
+    {Type::grant, {kNobody, kYes, kNo, kNobody, kNo, kNo}}, {Type::release, {kNobody, kYes, kNo, kNobody, kNo, kNo}},
 };
 
 }  // namespace

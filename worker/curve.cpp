@@ -131,36 +131,45 @@ void set_curve_client(zmq::socket_t& socket, const OwnKey& own, const KeyBytes& 
   set_key(socket, ZMQ_CURVE_SECRETKEY, own.secret.bytes());
 }
 
-HandshakeWatch::HandshakeWatch(zmq::context_t& context, zmq::socket_t& socket)
+LinkWatch::LinkWatch(zmq::context_t& context, zmq::socket_t& socket)
     : watched_(socket.handle()), events_(context, zmq::socket_type::pair) {
   static std::atomic<std::uint64_t> number{0};  // names within a context are to differ
-  const std::string name = "inproc://handshakes-" + std::to_string(++number);
-  const int wanted =
-      ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+  const std::string name = "inproc://link-" + std::to_string(++number);
+  const int wanted = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
   if (zmq_socket_monitor(socket.handle(), name.c_str(), wanted) != 0) throw zmq::error_t();
   events_.connect(name);
 }
 
-HandshakeWatch::~HandshakeWatch() {
+LinkWatch::~LinkWatch() {
   // First, or ZeroMQ's I/O thread would wait for ever for somebody to take its events.
   zmq_socket_monitor(watched_, nullptr, 0);
 }
 
-std::string HandshakeWatch::fault() {
-  std::string told;
+std::optional<bool> LinkWatch::change() {
   while (const auto event = next_event(events_)) {
     switch (event->number) {
+      case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        return true;
+      case ZMQ_EVENT_DISCONNECTED:
+        return false;
       case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-        told = "it refuses this key: is it on the list there, and was it revoked?";
+        fault_ = "it refuses this key: is it on the list there, and was it revoked?";
         break;
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        told = "it has another key than we were told, or only one side has keys";
+        fault_ = "it has another key than we were told, or only one side has keys";
         break;
       default:
-        told = "it broke the handshake off: has it another key, or does only one side have keys?";
+        fault_ = "it broke the handshake off: has it another key, or does only one side have keys?";
     }
   }
-  return told;
+  return std::nullopt;
+}
+
+std::string LinkWatch::fault() {
+  while (change()) {
+  }
+  return std::exchange(fault_, {});
 }
 
 void answer_zap(zmq::socket_t& zap, const Admit& admit) {

@@ -32,20 +32,26 @@ void set_curve_server(zmq::socket_t& socket, const OwnKey& own);
 // Only whoever holds the secret half of `server` can answer. To be called before connect.
 void set_curve_client(zmq::socket_t& socket, const OwnKey& own, const KeyBytes& server);
 
-// What became of the handshakes of one socket that dials.
-class HandshakeWatch {
+// What becomes of the connection of one socket that dials. ZeroMQ lets each socket have one such watch.
+class LinkWatch {
  public:
   // Before connect. `context` is the socket's.
-  HandshakeWatch(zmq::context_t& context, zmq::socket_t& socket);
-  ~HandshakeWatch();  // before the socket's
-  HandshakeWatch(const HandshakeWatch&) = delete;
-  HandshakeWatch& operator=(const HandshakeWatch&) = delete;
-  // Why the latest that failed did, in words; "" where none did since the last call.
+  LinkWatch(zmq::context_t& context, zmq::socket_t& socket);
+  ~LinkWatch();  // before the socket's
+  LinkWatch(const LinkWatch&) = delete;
+  LinkWatch& operator=(const LinkWatch&) = delete;
+  // One change at a time: the connection is there (true), or gone.
+  std::optional<bool> change();
+  // Why the latest handshake that failed did, in words; "" where none did since the last call. Changes are passed over.
   std::string fault();
+  // Readable when there may be something to take; then readable() is to be asked until it says no.
+  [[nodiscard]] int fd() const { return events_.get(zmq::sockopt::fd); }
+  [[nodiscard]] bool readable() const { return (events_.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; }
 
  private:
   void* watched_;
   zmq::socket_t events_;
+  std::string fault_;
 };
 
 using Admit = std::function<bool(const KeyBytes&)>;

@@ -52,7 +52,7 @@ TEST(CurveTest, WhyAHandshakeFailedIsTold) {
   zmq::socket_t dealer(context, zmq::socket_type::dealer);
   dealer.set(zmq::sockopt::linger, 0);
   set_curve_client(dealer, fresh_key(), own.key);
-  HandshakeWatch watch(context, dealer);
+  LinkWatch watch(context, dealer);
   EXPECT_EQ(watch.fault(), "");
   dealer.connect(door.get(zmq::sockopt::last_endpoint));
   std::string fault;

@@ -146,13 +146,15 @@ tl::expected<void, std::string> Daemon::State::open_tcp() {
 
 void Daemon::State::build_requests() {
   requests.emplace(identity_of(config, process_incarnation),
-                   Requests::Parts{*matchers, *stager, *this, watcher, [this](Time now) {
+                   Requests::Parts{*matchers, *stager, *this, watcher,
+                                   [this](Time now) {
                                      proto::LoadReport answer = report(now);
                                      const auto sample = sampler->latest();
                                      answer.sequence = sample->number;
                                      answer.age_seconds = std::chrono::duration<double>(now - sample->at).count();
                                      return answer;
-                                   }});
+                                   },
+                                   &grants});
 }
 
 void Daemon::State::take_local(Time now) {
@@ -191,6 +193,16 @@ void Daemon::State::take_bridge(Time now) {
   }
 }
 
+void Daemon::State::mind_link(Time now) {
+  while (const auto up = endpoint.link_change()) apply(session.link(*up, now), now);
+}
+
+// A bridge that was refused goes by what is no longer so: it is told at once what is.
+void Daemon::State::mind_grants(Time now) {
+  grants.expire(now);
+  if (std::exchange(grants_refused, grants.counts().refused) != grants.counts().refused) session.hurry(now);
+}
+
 void Daemon::State::begin_drain(Time now) {
   if (draining_since) {
     // Asked twice: whoever asks does not want to wait.
@@ -203,6 +215,7 @@ void Daemon::State::begin_drain(Time now) {
   metrics.set(Metric::draining, 1);
   notify.stopping("draining");
   requests->drain();
+  grants.drain();
   apply(session.drain(now), now);
 }
 
@@ -225,13 +238,14 @@ void Daemon::State::publish(Time now) {
   StageCounters counters = stager->counters();
   counters.set_aside += ends_set_aside;
   publish_stage(metrics, counters, stager->engine());
+  publish_grants(metrics, grants);
   const auto sample = sampler->latest();
   if (sample != published) publish_load(metrics, *sample);
   published = sample;
 }
 
 std::chrono::milliseconds Daemon::State::until_next(Time now) const {
-  Time next = std::min(requests->next_due(), publish_due);
+  Time next = std::min({requests->next_due(), publish_due, grants.next_due()});
   if (!config.bridge.address.empty()) next = std::min(next, session.due());
   if (notify.watchdog_period().count() > 0) next = std::min(next, now + notify.watchdog_period() / 2);
   if (draining_since) next = std::min(next, now + std::chrono::milliseconds(50));
@@ -248,6 +262,8 @@ void Daemon::State::turn(Time now, const Endpoint::Ready& ready) {
   notify.feed_watchdog(now);
   // Control traffic first, so that a flood of clients delays no beat.
   if (ready.bridge) take_bridge(now);
+  mind_grants(now);
+  if (ready.link) mind_link(now);
   if (!config.bridge.address.empty() && now >= session.due()) apply(session.tick(now), now);
   if (ready.local) take_local(now);
   if (security) security->turn(now);

@@ -21,6 +21,7 @@ tl::expected<void, std::string> Daemon::State::read_offers() {
   if (*read == offers) return {};
   offers = std::move(*read);
   ++offers_version;
+  grants.offers_are(offers, offers_version);
   session.offers_changed();
   return {};
 }
@@ -50,6 +51,8 @@ Sent Daemon::State::send(const Peer& peer, const proto::Header& header, const Fr
   const std::string head = proto::encode(header);
   if (keyed && keyed->owns(peer.route)) return keyed->send(peer.route, head, frames);
   if (!peer.bridge) return endpoint.send_local(peer.route, head, frames);
+  // How far a transfer is may be left out while the bridge reads nothing; its queue is kept for what may not.
+  if (header.t == static_cast<std::uint32_t>(proto::Type::progress) && session.is_silent()) return Sent::full;
   return session.is_registered() ? endpoint.send_bridge(head, frames) : Sent::gone;
 }
 
@@ -71,7 +74,7 @@ void Daemon::State::apply_one(const Dial& dial, Time) {
   metrics.set(Metric::bridge_connected, 0);
   const std::string routing_id = config.node.name + "/" + dial.incarnation;
   if (security && config.bridge.address.starts_with("tcp://")) return dial_with_key(routing_id, Clock::now());
-  const auto dialled = endpoint.dial(config.bridge.address, routing_id);
+  const auto dialled = endpoint.dial(config.bridge.address, routing_id, config.bridge.dead_after);
   if (!dialled) log_error("bridge cannot be dialled", {{"why", dialled.error()}});
 }
 
@@ -84,7 +87,7 @@ void Daemon::State::dial_with_key(const std::string& routing_id, Time now) {
     return;
   }
   const DialKeys keys{security->own(), *server};
-  const auto dialled = endpoint.dial(config.bridge.address, routing_id, &keys);
+  const auto dialled = endpoint.dial(config.bridge.address, routing_id, config.bridge.dead_after, &keys);
   if (!dialled) log_error("bridge cannot be dialled", {{"why", dialled.error()}});
 }
 
@@ -94,6 +97,7 @@ bool Daemon::State::believes_bridge(Time now) {
   metrics.add(Metric::peers_refused, {"bridge_key"});
   if (const auto unsaid = losses.pass("revoked", now))
     log_warn("bridge is not believed any more", {{"why", "its key was revoked here"}, {"unsaid", *unsaid}});
+  apply(session.link(false, now), now);
   return false;
 }
 
@@ -113,6 +117,9 @@ void Daemon::State::apply_one(const SendLoad& load, Time now) {
   body.load.sequence = load.sequence;
   body.offers_version = offers_version;
   if (load.with_offers) body.offers = offers;
+  body.grants_version = grants.version();
+  if (load.with_offers || grants_told != grants.version()) body.grants = grants.held(now);
+  grants_told = grants.version();
   send_to_bridge(proto::Type::load, load.id, proto::encode(body));
 }
 

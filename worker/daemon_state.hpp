@@ -14,6 +14,7 @@
 #include "worker/daemon_watch.hpp"
 #include "worker/endpoint.hpp"
 #include "worker/event.hpp"
+#include "worker/grants.hpp"
 #include "worker/keyed_listener.hpp"
 #include "worker/lock_file.hpp"
 #include "worker/matchers.hpp"
@@ -41,6 +42,8 @@ struct Daemon::State final : Outbox {
   void take_local(Time now);
   void take_keyed(Time now);
   void take_bridge(Time now);
+  void mind_link(Time now);
+  void mind_grants(Time now);
   void take_signals(Time now);
   void publish(Time now);
   bool drained(Time now);
@@ -84,6 +87,9 @@ struct Daemon::State final : Outbox {
   std::unique_ptr<Matchers> matchers;
   std::unique_ptr<Staging> stager;
   Endpoint endpoint;
+  Grants grants;
+  std::uint64_t grants_told = 0;         // the version that the bridge was told last
+  std::uint64_t grants_refused = 0;      // so many when a report was last hurried
   std::unique_ptr<Security> security;    // null: tcp is plain
   std::unique_ptr<KeyedListener> keyed;  // null: off, or plain and the endpoint's
   std::optional<Requests> requests;

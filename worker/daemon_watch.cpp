@@ -63,6 +63,14 @@ void publish_requests(Metrics& metrics, const Requests& requests, const MatchEng
   metrics.set(Metric::match_queued, as_double(matchers.queued()));
 }
 
+void publish_grants(Metrics& metrics, const Grants& grants) {
+  metrics.set(Metric::grants_held, as_double(grants.size()));
+  metrics.add_up_to(Metric::grants, {"granted"}, as_double(grants.counts().granted));
+  metrics.add_up_to(Metric::grants, {"refused"}, as_double(grants.counts().refused));
+  metrics.add_up_to(Metric::grants, {"released"}, as_double(grants.counts().released));
+  metrics.add_up_to(Metric::grants, {"expired"}, as_double(grants.counts().expired));
+}
+
 void publish_stage(Metrics& metrics, const StageCounters& counters, const std::string& engine) {
   metrics.add_up_to(Metric::stage_bytes, as_double(counters.bytes_total));
   metrics.add_up_to(Metric::stage_files, as_double(counters.files_total));

@@ -26,6 +26,7 @@ class MetricsWatcher final : public Watcher {
 
 // The gauges and totals that are asked for once a second.
 void publish_requests(Metrics& metrics, const Requests& requests, const MatchEngine& matchers);
+void publish_grants(Metrics& metrics, const Grants& grants);
 void publish_stage(Metrics& metrics, const StageCounters& counters, const std::string& engine);
 void publish_load(Metrics& metrics, const Sample& sample);
 

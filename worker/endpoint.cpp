@@ -19,6 +19,7 @@ namespace windlass::worker {
 namespace {
 
 constexpr std::uint64_t kBridgeTag = Front::kFirstTag - 1;
+constexpr std::uint64_t kLinkTag = Front::kFirstTag - 2;
 constexpr std::chrono::milliseconds kFarewell{200};  // for what was sent last
 
 void set_common(zmq::socket_t& socket) {
@@ -42,8 +43,9 @@ struct Endpoint::State {
   Front front{poll};
   zmq::context_t context{1};
   std::optional<zmq::socket_t> bridge;
-  std::optional<HandshakeWatch> handshakes;  // of the bridge's socket, where it has a key
-  std::string fault;                         // of the one before
+  std::optional<LinkWatch> link;  // of the bridge's socket
+  bool keyed = false;             // it has a key
+  std::string fault;              // of the one before
   int bridge_fd = -1;
   // ZeroMQ tells of a change only once, and not of one that a call on the socket came upon: after each it is asked.
   bool bridge_touched = false;
@@ -95,7 +97,7 @@ std::size_t Endpoint::connections() const {
 }
 
 tl::expected<void, std::string> Endpoint::dial(const std::string& address, const std::string& routing_id,
-                                               const DialKeys* keys) {
+                                               std::chrono::milliseconds silence_max, const DialKeys* keys) {
   hang_up();
   try {
     zmq::socket_t socket(state_->context, zmq::socket_type::dealer);
@@ -103,17 +105,21 @@ tl::expected<void, std::string> Endpoint::dial(const std::string& address, const
     socket.set(zmq::sockopt::routing_id, routing_id);
     socket.set(zmq::sockopt::reconnect_ivl, 100);
     socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
-    if (keys != nullptr) {
-      set_curve_client(socket, keys->own, keys->server);
-      state_->handshakes.emplace(state_->context, socket);
-    }
-    socket.connect(address);
+    // A ping each quarter; the answer to the last one before the time is over may still come.
+    socket.set(zmq::sockopt::heartbeat_ivl, std::max(static_cast<int>(silence_max.count() / 4), 10));
+    socket.set(zmq::sockopt::heartbeat_timeout, std::max(static_cast<int>(silence_max.count() * 3 / 4), 30));
+    state_->keyed = keys != nullptr;
+    if (keys != nullptr) set_curve_client(socket, keys->own, keys->server);
     state_->bridge_fd = socket.get(zmq::sockopt::fd);
     state_->bridge.emplace(std::move(socket));
     state_->bridge_touched = true;
     state_->poll.add(state_->bridge_fd, kBridgeTag);
+    state_->link.emplace(state_->context, *state_->bridge);
+    state_->poll.add(state_->link->fd(), kLinkTag);
+    state_->bridge->connect(address);
     return {};
   } catch (const zmq::error_t& error) {
+    hang_up();
     return tl::unexpected("bridge.address " + address + " cannot be dialled: " + error.what());
   }
 }
@@ -123,9 +129,16 @@ void Endpoint::hang_up() {
   state_->poll.remove(state_->bridge_fd);
   // What was said last (BYE) is given a moment; ZeroMQ closes in the background.
   state_->bridge->set(zmq::sockopt::linger, 200);
-  if (state_->handshakes) state_->fault = state_->handshakes->fault();
-  state_->handshakes.reset();
+  if (state_->link) {
+    state_->poll.remove(state_->link->fd());
+    if (state_->keyed) state_->fault = state_->link->fault();
+  }
+  state_->link.reset();
   state_->bridge.reset();
+}
+
+std::optional<bool> Endpoint::link_change() {
+  return state_->link ? state_->link->change() : std::nullopt;
 }
 
 std::string Endpoint::handshake_fault() {
@@ -182,6 +195,7 @@ void Endpoint::State::look_at(const std::vector<int>& fds, Ready& ready) {
     for (std::size_t i = 0; i < fds.size(); ++i) ready.fds[i] = polled[i].revents != 0;
   }
   ready.bridge = bridge_readable();
+  ready.link = link && link->readable();
 }
 
 void Endpoint::State::told(const epoll_event& event, Time now, Ready& ready) {
@@ -190,6 +204,8 @@ void Endpoint::State::told(const epoll_event& event, Time now, Ready& ready) {
     front.ready(event, now);
   } else if (tag == kBridgeTag) {
     ready.bridge = bridge_readable();
+  } else if (tag == kLinkTag) {
+    ready.link = link && link->readable();
   } else if (tag < ready.fds.size()) {
     ready.fds[tag] = true;
   }
@@ -207,12 +223,13 @@ Endpoint::Ready Endpoint::wait(const std::vector<int>& fds, std::chrono::millise
     return ready;
   }
   if (state.bridge_touched && state.bridge_readable()) ready.bridge = true;
+  if (state.link && state.link->readable()) ready.link = true;
   const Time before = Clock::now();
   timeout = std::clamp(timeout, std::chrono::milliseconds(0), std::chrono::milliseconds(60'000));
   if (const Time due = state.front.next_due(); due - before < timeout) {
     timeout = std::max(std::chrono::milliseconds(0), std::chrono::ceil<std::chrono::milliseconds>(due - before));
   }
-  if (ready.bridge) timeout = std::chrono::milliseconds(0);
+  if (ready.bridge || ready.link) timeout = std::chrono::milliseconds(0);
   const auto events = state.poll.wait(timeout);
   const Time now = Clock::now();
   for (const epoll_event& event : events) state.told(event, now, ready);

@@ -32,11 +32,14 @@ class Endpoint {
   // "host:port", port 0 for any; answers the real address, "tcp://host:port".
   tl::expected<std::string, std::string> bind_tcp(const std::string& listen);
 
-  // In place of any dial before. `keys`: null where the connection is plain.
+  // In place of any dial before. A connection whose other end answers no ping for `silence_max` is given up. `keys`:
+  // null where the connection is plain.
   tl::expected<void, std::string> dial(const std::string& address, const std::string& routing_id,
-                                       const DialKeys* keys = nullptr);
+                                       std::chrono::milliseconds silence_max, const DialKeys* keys = nullptr);
   void hang_up();
   [[nodiscard]] bool dialled() const;
+  // What became of the connection of the latest dial, one change at a time: it is there (true), or gone.
+  std::optional<bool> link_change();
   // Of the bridge that was hung up on: why the last handshake with it failed, in words. "" where none did; told once.
   std::string handshake_fault();
 
@@ -55,6 +58,7 @@ class Endpoint {
   struct Ready {
     bool local = false;
     bool bridge = false;
+    bool link = false;
     std::vector<bool> fds;
   };
   Ready wait(const std::vector<int>& fds, std::chrono::milliseconds timeout);

@@ -23,7 +23,10 @@ inline constexpr std::chrono::seconds kAnswerKeep{60};
 inline constexpr std::size_t kEndBytesMax = std::size_t{4} << 20U;  // of one RESULT that outlives a restart
 inline constexpr std::size_t kEndsFileBytesMax = std::size_t{16} << 20U;
 inline constexpr std::size_t kTombstonesMax = 10'000;  // ids cancelled before their request came
-inline constexpr std::size_t kUnsentMax = 1000;        // answers that wait for a peer whose queue is full
+inline constexpr std::size_t kGrantsHeldMax = 65'536;
+inline constexpr std::size_t kGrantsHeldBytesMax = std::size_t{4} << 20U;  // as a report lists them
+inline constexpr std::size_t kGrantsBuriedMax = 65'536;  // ids refused or released that are remembered
+inline constexpr std::size_t kUnsentMax = 1000;          // answers that wait for a peer whose queue is full
 inline constexpr std::size_t kUnsentBytesMax = std::size_t{256} << 20U;
 inline constexpr std::chrono::seconds kUnsentKeep{30};
 inline constexpr std::chrono::milliseconds kUnsentRetry{20};

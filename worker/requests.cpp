@@ -76,6 +76,11 @@ void Requests::serve(const Peer& peer, const proto::Header& header, Frames frame
       return hello(peer, header, frames, now);
     case Type::load:
       return reply(peer, header, answer_of(Type::result, proto::LoadAnswer{parts_.load(now)}), now);
+    case Type::grant:
+    case Type::release:
+      if (parts_.grants == nullptr)
+        return reply(peer, header, error_answer(Code::unimplemented, "no grants here"), now);
+      return reply(peer, header, parts_.grants->serve(type, frames[0].view(), now), now);
     case Type::progress:
       return ask_progress(peer, header, now);
     case Type::cancel:

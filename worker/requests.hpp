@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "worker/engines.hpp"
+#include "worker/grants.hpp"
 #include "worker/journal.hpp"
 #include "worker/peers.hpp"
 #include "worker/sessions.hpp"
@@ -46,6 +47,7 @@ class Requests {
     Outbox& outbox;
     Watcher& watcher;
     std::function<proto::LoadReport(Time)> load;  // the latest, with its age
+    Grants* grants = nullptr;                     // what GRANT and RELEASE of the bridge are served by
   };
   Requests(Identity identity, Parts parts);
 

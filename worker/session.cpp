@@ -17,6 +17,7 @@ Session::Session(SessionOptions options, Time now)
       beat_(options_.beat),
       dial_at_(now) {
   incarnation_ = fresh_incarnation();
+  process_ = incarnation_;
 }
 
 proto::RequestId Session::fresh_id() {
@@ -38,14 +39,18 @@ std::string Session::fresh_incarnation() {
   return text;
 }
 
+std::chrono::milliseconds Session::silence_max(std::chrono::milliseconds without_link) const {
+  return linked_ ? options_.dead_after * options_.patience : without_link;
+}
+
 Time Session::due() const {
   switch (state_) {
     case State::waiting:
       return dial_at_;
     case State::greeting:
-      return greeted_at_ + options_.suspect_after;
+      return greeted_at_ + silence_max(options_.suspect_after);
     case State::registered: {
-      const Time next = silent_ ? heard_at_ + options_.dead_after : heard_at_ + options_.suspect_after;
+      const Time next = heard_at_ + (silent_ ? silence_max(options_.dead_after) : options_.suspect_after);
       return std::min(report_at_, next);
     }
     case State::over:
@@ -62,14 +67,16 @@ Actions Session::dial(Time now) {
   sequence_ = 0;
   offers_pending_ = true;
   silent_ = false;
+  linked_ = false;
   SendHello hello{hello_id_, {}};
   hello.hello.role = proto::Role::node;
-  hello.hello.features = {"match", "stage", "load"};
+  hello.hello.features = {"match", "stage", "load", "grant"};
   hello.hello.software = options_.software;
   hello.hello.pid = options_.pid;
   hello.hello.name = options_.name;
   hello.hello.incarnation = incarnation_;
   hello.hello.labels = options_.labels;
+  hello.hello.process = process_;
   Actions actions;
   actions.emplace_back(Dial{incarnation_});
   actions.emplace_back(std::move(hello));
@@ -80,6 +87,7 @@ Actions Session::dial(Time now) {
 void Session::lose(Actions& actions, std::string why, Time now) {
   state_ = State::waiting;
   silent_ = false;
+  linked_ = false;
   const std::chrono::milliseconds half = backoff_ / 2;
   const auto jitter = std::chrono::milliseconds(random_() % static_cast<std::uint64_t>(half.count() + 1));
   dial_at_ = now + half + jitter;
@@ -97,12 +105,12 @@ void Session::report(Actions& actions, Time now) {
 Actions Session::tick(Time now) {
   Actions actions;
   if (state_ == State::waiting && now >= dial_at_) return dial(now);
-  if (state_ == State::greeting && now >= greeted_at_ + options_.suspect_after) {
+  if (state_ == State::greeting && now >= greeted_at_ + silence_max(options_.suspect_after)) {
     lose(actions, "the bridge did not answer HELLO", now);
   }
   if (state_ != State::registered) return actions;
   const auto quiet = now - heard_at_;
-  if (quiet >= options_.dead_after) {
+  if (quiet >= silence_max(options_.dead_after)) {
     lose(actions, "the bridge has been silent for too long", now);
     std::get<Lost>(actions.back()).by_silence = true;
     return actions;
@@ -162,6 +170,16 @@ Actions Session::heard(const proto::Header& header, std::string_view body, Time 
       break;
     default:
       break;
+  }
+  return actions;
+}
+
+Actions Session::link(bool up, Time now) {
+  Actions actions;
+  const bool had = std::exchange(linked_, up);
+  // Before the connection first came up ZeroMQ still tries; once it is gone, what was said over it may be lost.
+  if (had && !up && (state_ == State::greeting || state_ == State::registered)) {
+    lose(actions, "the connection to the bridge is lost", now);
   }
   return actions;
 }

@@ -7,6 +7,10 @@
 //   registered --"say HELLO first" (the bridge restarted)--> greeting
 //
 // Each dial is a new registration: a new incarnation, a new socket.
+//
+// The transport tells by link() whether there is a connection, which it finds out by pings that the other side's
+// ZeroMQ answers without the help of its program. So a bridge that is silent behind a connection that lives is busy
+// and not gone: it is waited for much longer, and no word to it is lost.
 #pragma once
 
 #include <chrono>
@@ -29,6 +33,7 @@ struct SessionOptions {
   std::chrono::milliseconds beat{1000};
   std::chrono::milliseconds suspect_after{3000};
   std::chrono::milliseconds dead_after{10000};
+  int patience = 30;  // so many times dead_after a bridge may be silent while the connection to it lives
   std::chrono::milliseconds backoff_min{100};
   std::chrono::milliseconds backoff_max{1000};
   std::uint64_t seed = 0;
@@ -78,8 +83,13 @@ class Session {
   // CANCEL) are the caller's to serve, if is_registered().
   Actions heard(const proto::Header& header, std::string_view body, Time now);
 
+  // The connection of the latest dial has come up, or is gone.
+  Actions link(bool up, Time now);
+
   // The offers changed: the next report carries them.
   void offers_changed() { offers_pending_ = true; }
+  // The next report is due now and not with the next beat.
+  void hurry(Time now) { report_at_ = std::min(report_at_, now); }
   void labels_changed(proto::Labels labels) { options_.labels = std::move(labels); }
   Actions drain(Time now);
   Actions bye(Time now);  // and no further dial
@@ -97,6 +107,7 @@ class Session {
   void welcome(Actions& actions, std::string_view body, Time now);
   void refused(Actions& actions, const proto::Header& header, std::string_view body, Time now);
   void report(Actions& actions, Time now);
+  [[nodiscard]] std::chrono::milliseconds silence_max(std::chrono::milliseconds without_link) const;
   proto::RequestId fresh_id();
   std::string fresh_incarnation();
 
@@ -104,6 +115,7 @@ class Session {
   std::mt19937_64 random_;
   State state_ = State::waiting;
   std::string incarnation_;
+  std::string process_;   // the first incarnation: what registrations of one process have in common
   bool dialled_ = false;  // the first dial goes by the incarnation that the process told of itself at its start
   std::chrono::milliseconds backoff_;
   std::chrono::milliseconds beat_;
@@ -116,6 +128,7 @@ class Session {
   bool offers_pending_ = true;
   bool draining_ = false;
   bool silent_ = false;
+  bool linked_ = false;
 };
 
 }  // namespace windlass::worker

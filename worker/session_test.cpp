@@ -116,6 +116,65 @@ TEST_F(SessionTest, SuspectsAndThenGivesUpASilentBridge) {
   EXPECT_FALSE(session.is_registered());
 }
 
+TEST_F(SessionTest, ABusyBridgeBehindALivingConnectionIsWaitedFor) {
+  const Actions dialled = session.tick(now);
+  session.link(true, now);
+  EXPECT_FALSE(find<Lost>(at(30s))) << "HELLO, too, waits for it";
+  welcome(dialled);
+  const std::string incarnation = session.incarnation();
+  int silences = 0;
+  for (int second = 31; second <= 300; ++second) {
+    const Actions actions = at(std::chrono::seconds(second));
+    ASSERT_FALSE(find<Lost>(actions)) << second;
+    silences += find<Silent>(actions) != nullptr ? 1 : 0;
+    EXPECT_TRUE(find<SendLoad>(actions));
+  }
+  EXPECT_EQ(silences, 1);
+  EXPECT_TRUE(find<Silent>(say(Type::result, {}, proto::encode(proto::LoadSeen{1}))));
+  EXPECT_EQ(session.incarnation(), incarnation);
+  EXPECT_FALSE(find<Lost>(at(599s)));
+  EXPECT_TRUE(find<Lost>(at(600s))) << "five minutes are enough";
+}
+
+TEST_F(SessionTest, ALostConnectionIsDialledAnewAtOnce) {
+  register_now();
+  session.link(true, now);
+  const Actions actions = session.link(false, now);
+  ASSERT_TRUE(find<HangUp>(actions) && find<Lost>(actions));
+  EXPECT_LE(session.due() - now, 100ms);
+  now = session.due();
+  const Actions again = session.tick(now);
+  ASSERT_TRUE(find<SendHello>(again));
+  EXPECT_FALSE(find<Lost>(session.link(false, now))) << "ZeroMQ is still trying";
+}
+
+TEST_F(SessionTest, TellsWhichRegistrationsAreOfOneProcess) {
+  const Actions first = session.tick(now);
+  session.link(true, now);
+  session.link(false, now);
+  now = session.due();
+  const Actions second = session.tick(now);
+  EXPECT_EQ(find<SendHello>(first)->hello.process, find<SendHello>(second)->hello.process);
+  EXPECT_NE(find<SendHello>(first)->hello.incarnation, find<SendHello>(second)->hello.incarnation);
+}
+
+TEST_F(SessionTest, AJumpOfTheClockCostsNoMoreThanARegistration) {
+  register_now();
+  EXPECT_TRUE(find<Lost>(at(24h)));
+  now = session.due();
+  EXPECT_LE(now - start, 24h + 1s);
+  EXPECT_TRUE(find<Registered>(welcome(session.tick(now))));
+}
+
+TEST_F(SessionTest, AHurriedReportComesNowAndTheNextABeatLater) {
+  register_now();
+  now += 200ms;
+  session.hurry(now);
+  EXPECT_EQ(session.due(), now);
+  EXPECT_TRUE(find<SendLoad>(session.tick(now)));
+  EXPECT_GE(session.due() - now, 500ms);
+}
+
 TEST_F(SessionTest, AnyWordOfTheBridgeIsASignOfLife) {
   register_now();
   for (int second = 1; second < 30; ++second) {

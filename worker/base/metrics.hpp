@@ -23,6 +23,8 @@ enum class Metric {
   bridge_connected,       // gauge, 0 or 1
   bridge_registrations,   // counter
   bridge_silences,        // counter
+  grants_held,            // gauge
+  grants,                 // counter {outcome}
   match_tasks,            // counter
   match_placed,           // counter
   match_duration,         // histogram: of the engine alone

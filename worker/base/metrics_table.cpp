@@ -8,7 +8,7 @@ namespace {
 using M = Metric;
 using K = MetricKind;
 
-constexpr MetricLabel kType{"type", "hello|load|match|stage|progress|cancel|other"};
+constexpr MetricLabel kType{"type", "hello|load|match|stage|progress|cancel|grant|release|other"};
 constexpr MetricLabel kCode{
     "code",
     "OK|CANCELLED|INVALID_ARGUMENT|DEADLINE_EXCEEDED|NOT_FOUND|PERMISSION_DENIED|RESOURCE_EXHAUSTED|"
@@ -51,6 +51,12 @@ constexpr MetricInfo kTable[] = {
     {M::bridge_registrations, "windlass_bridge_registrations_total", K::counter,
      "Times that a bridge welcomed this node."},
     {M::bridge_silences, "windlass_bridge_silences_total", K::counter, "Times that the bridge was taken for dead."},
+    {M::grants_held, "windlass_grants_held", K::gauge, "Grants that sessions of bridges hold of this node's offers."},
+    {M::grants,
+     "windlass_grants_total",
+     K::counter,
+     "What became of grants that bridges asked for.",
+     {MetricLabel{"outcome", "granted|refused|released|expired|other"}}},
     {M::match_tasks, "windlass_match_tasks_total", K::counter, "Tasks in match calls."},
     {M::match_placed, "windlass_match_placed_total", K::counter, "Tasks that found an offer."},
     {M::match_duration, "windlass_match_duration_seconds", K::histogram, "Time in the matching engine."},
