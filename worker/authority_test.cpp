@@ -32,7 +32,8 @@ TEST(AuthorityTest, EachRoleMaySayWhatItsPartNeedsAndNoMore) {
   EXPECT_EQ(allowed(Standing::scheduler), client);
   EXPECT_EQ(allowed(Standing::observer), (std::set<Type>{Type::hello, Type::load, Type::bye}));
   EXPECT_TRUE(allowed(Standing::node).empty());
-  EXPECT_EQ(allowed(Standing::bridge), (std::set<Type>{Type::stage, Type::progress, Type::cancel, Type::bye}));
+  EXPECT_EQ(allowed(Standing::bridge),
+            (std::set<Type>{Type::stage, Type::progress, Type::cancel, Type::bye, Type::grant, Type::release}));
 }
 
 TEST(AuthorityTest, NobodyGreetsInThePartOfAnother) {

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 from . import _session
-from ._errors import WindlassError
+from ._errors import FailedPrecondition, WindlassError
 from ._session_core import SessionOffer
 from ._session_state import SessionResult
 
@@ -64,6 +64,22 @@ class Session:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def grants(self) -> dict[Any, str]:
+        """As `grants` of a bridge's session."""
+        return self._of_a_bridge("grants")
+
+    async def missing(self) -> dict[Any, str]:
+        """As `missing` of a bridge's session."""
+        found: dict[Any, str] = await self._in_thread(self._of_a_bridge, "missing")
+        return found
+
+    def _of_a_bridge(self, call: str) -> dict[Any, str]:
+        asked = getattr(self._session, call, None)
+        if asked is None:
+            raise FailedPrecondition(f"{call}() is for a bridge's session: this one has no grants of nodes")
+        found: dict[Any, str] = asked()
+        return found
 
     def _take_back(self, result: SessionResult) -> None:
         with contextlib.suppress(WindlassError):

@@ -12,13 +12,12 @@ from ._bridge_core import BridgeCore
 from ._bridge_session import BridgeSession
 from ._bridge_thread import BridgeThread
 from ._errors import InvalidArgument
+from ._grant_desk import Desk
 from ._keys import Folder
 from ._keys_curve import folder_for
 from ._match import match
-from ._nodes import Reported
 from ._records import Record
 from ._result import MatchResult
-from ._session import Session
 from ._stage import StageFuture, StageReport, StageRequest, Transfer
 from ._stage_progress import ProgressArgument
 from ._stage_remote import Accepted, RemoteStage
@@ -35,7 +34,8 @@ class Bridge:
     are encrypted and open to the keys of its list only (None: $WINDLASS_SECURITY__KEYS); beyond loopback that is
     needed, unless `insecure=True` accepts whoever reaches the port. A node reports each `beat` seconds, is suspected
     after `suspect_after` and dead after `dead_after` seconds of silence; what ran on a dead or restarted node ends
-    UNAVAILABLE. Any thread of this process may use it.
+    UNAVAILABLE. What sessions hold on a node is theirs for `lease` seconds (two minutes, as a rule) after the bridge
+    was last heard there. Any thread of this process may use it.
     """
 
     def __init__(
@@ -47,12 +47,18 @@ class Bridge:
         beat: float = 1.0,
         suspect_after: float = 3.0,
         dead_after: float = 10.0,
+        lease: float | None = None,
     ) -> None:
-        _check_times(beat, suspect_after, dead_after)
+        if lease is None:
+            lease = max(120.0, 12 * dead_after) if isinstance(dead_after, int | float) else 120.0
+        _check_times(beat, suspect_after, dead_after, lease)
         endpoint = tcp_endpoint_of(address)
         folder = folder_for(endpoint, keys, insecure, _UNSAFE)
-        core = BridgeCore(beat=beat, suspect_after=suspect_after, dead_after=dead_after, now=time.monotonic())
+        core = BridgeCore(
+            beat=beat, suspect_after=suspect_after, dead_after=dead_after, lease=lease, now=time.monotonic()
+        )
         self._thread = BridgeThread(endpoint, core, poll_s=beat / 4, keys=folder)
+        self._desk = Desk(self._thread)
         self._finalizer = weakref.finalize(self, self._thread.close)
 
     @property
@@ -99,17 +105,14 @@ class Bridge:
         """Stages at a node; answers once the node has accepted the call. `progress` is told in another thread."""
         return self._submit(node, StageRequest(transfers, relative=False), detach, progress)
 
-    def session(self, **options: Any) -> Session:
+    def session(self, **options: Any) -> BridgeSession:
         """A `windlass.Session` in this process on the offers that the nodes report, which it follows by itself.
 
-        Offers of a dead node are removed with their tasks; a suspect or draining one keeps its tasks and gets no more.
+        What it places it takes by grants of the nodes, so that no other session is given the same; `restore` brings
+        tasks of an earlier one back: {task name: grant id}, as its `grants()` told. Offers of a dead node are removed
+        with their tasks; a suspect or draining one keeps its tasks and gets no more.
         """
-        return BridgeSession(self._reported, options)
-
-    def _reported(self) -> list[Reported]:
-        self._thread.loop.refuse_fork()
-        with self._thread.lock:
-            return self._thread.core.nodes.reported()
+        return BridgeSession(self._desk, options, self)
 
     def close(self) -> None:
         """Cancels what was submitted (but for `detach`), waits for the nodes' answers, and says BYE to the nodes."""
@@ -145,8 +148,8 @@ class Bridge:
             raise
 
 
-def _check_times(beat: float, suspect_after: float, dead_after: float) -> None:
-    times = {"beat": beat, "suspect_after": suspect_after, "dead_after": dead_after}
+def _check_times(beat: float, suspect_after: float, dead_after: float, lease: float) -> None:
+    times = {"beat": beat, "suspect_after": suspect_after, "dead_after": dead_after, "lease": lease}
     for name, value in times.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.001 <= value <= 86400:
             raise InvalidArgument(
@@ -159,4 +162,11 @@ def _check_times(beat: float, suspect_after: float, dead_after: float) -> None:
             side="options",
             field="suspect_after",
             value=suspect_after,
+        )
+    if lease < dead_after:
+        raise InvalidArgument(
+            f"lease = {lease}: give at least dead_after = {dead_after}, or a node that was only silent loses its tasks",
+            side="options",
+            field="lease",
+            value=lease,
         )

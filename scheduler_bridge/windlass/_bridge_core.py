@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import __version__, _wire
-from ._errors import Code, Unavailable
+from ._errors import Code, Unavailable, WindlassError
+from ._grants import GrantBook, Send, listed_fault
 from ._nodes import Entry, NodeTable
 from ._reply import error_of_body
 from ._requests import Requests
@@ -26,16 +27,17 @@ LABELS_MAX = 1024
 
 _log = logging.getLogger("windlass.bridge")
 
-Send = tuple[bytes, Message]  # to whom, what
-
 
 class BridgeCore:
     """`handle` answers what to send; `untold` is to be run once the lock is released."""
 
-    def __init__(self, *, beat: float, suspect_after: float, dead_after: float, now: float) -> None:
+    def __init__(
+        self, *, beat: float, suspect_after: float, dead_after: float, now: float, lease: float = 120.0
+    ) -> None:
         self.nodes = NodeTable(beat=beat, suspect_after=suspect_after, dead_after=dead_after, now=now)
         self.untold: list[Callable[[], None]] = []
         self.requests = Requests(judge_silence=False, later=self.untold.append)  # a node's beats tell whether it lives
+        self.grants = GrantBook(self.nodes, lease=lease, now=now, later=self.untold.append)
         self.incarnation = secrets.token_hex(8)
         self.dropped = 0
         self._timing = {
@@ -45,6 +47,7 @@ class BridgeCore:
         }
         self._observers: OrderedDict[bytes, None] = OrderedDict()
         self._at: dict[bytes, bytes] = {}  # request id -> routing id
+        self._followed: set[bytes] = set()  # requests that were asked after over a new connection
         self._handlers: dict[int, Callable[[bytes, Message, float], list[Send]]] = {
             Type.HELLO: self._hello,
             Type.LOAD: self._load,
@@ -63,10 +66,11 @@ class BridgeCore:
             return [_error(routing, message, Code.UNIMPLEMENTED, f"a bridge takes no message {message.header.type}")]
         return handler(routing, message, now)
 
-    def tick(self, now: float, drained: bool) -> None:
-        """Judges the nodes; requests to those who died end UNAVAILABLE."""
+    def tick(self, now: float, drained: bool) -> list[Send]:
+        """Judges the nodes; requests to those who died end UNAVAILABLE. Answers what leases need."""
         for entry in self.nodes.tick(now, drained):
             self.lose(entry.routing, f"node {entry.name} is dead: nothing was heard of it for too long")
+        return self.grants.tick(now)
 
     def place(self, request_id: bytes, routing: bytes) -> None:
         """A request goes to a node."""
@@ -78,10 +82,12 @@ class BridgeCore:
 
     def end(self, request_id: bytes, outcome: Any) -> None:
         self._at.pop(request_id, None)
+        self._followed.discard(request_id)
         self.requests.end(request_id, outcome)
 
     def lose(self, routing: bytes, why: str) -> None:
         """All requests to a node end: it will not answer."""
+        self.grants.lost(routing, why)
         for request_id in [request_id for request_id, at in self._at.items() if at == routing]:
             self.end(request_id, Unavailable(why))
 
@@ -93,15 +99,17 @@ class BridgeCore:
         if wrong:
             return [_error(routing, message, Code.FAILED_PRECONDITION, wrong)]
         role = body.get("role")
+        questions: list[Send] = []
         if role == "observer":
             self._observers[routing] = None
             self._observers.move_to_end(routing)
             if len(self._observers) > OBSERVERS_MAX:
                 self._observers.popitem(last=False)
         elif role == "node":
-            wrong = self._register(routing, body)
-            if wrong:
-                return [_error(routing, message, Code.INVALID_ARGUMENT, wrong)]
+            answer = self._register(routing, body)
+            if isinstance(answer, str):
+                return [_error(routing, message, Code.INVALID_ARGUMENT, answer)]
+            questions = answer
         else:
             return [_error(routing, message, Code.PERMISSION_DENIED, "a bridge serves nodes and observers")]
         welcome = {
@@ -112,9 +120,10 @@ class BridgeCore:
             "incarnation": self.incarnation,
             **self._timing,
         }
-        return [(routing, Message(Header(Type.WELCOME, message.header.id), welcome))]
+        return [(routing, Message(Header(Type.WELCOME, message.header.id), welcome)), *questions]
 
-    def _register(self, routing: bytes, body: dict[str, Any]) -> str | None:
+    def _register(self, routing: bytes, body: dict[str, Any]) -> str | list[Send]:
+        """What is wrong, or what the node is to be asked."""
         name, incarnation, labels = body.get("name"), body.get("incarnation"), body.get("labels") or {}
         if not isinstance(name, str) or not 0 < len(name.encode()) <= NAME_BYTES_MAX:
             return f"a node's name is a str of 1 to {NAME_BYTES_MAX} bytes"
@@ -125,10 +134,30 @@ class BridgeCore:
         if self.nodes.find(name) is None and len(self.nodes) >= NODES_MAX:
             return f"this bridge holds {NODES_MAX} nodes, which is all it takes"
         older = self.nodes.register(routing, name, incarnation, str(body.get("software", "")), labels)
-        if older is not None:
-            self.lose(older.routing, f"node {name} has started anew; what ran on its earlier incarnation is lost")
+        entry = self.nodes.find(name)
+        assert entry is not None  # it has just registered
+        features, entry.process = body.get("features"), str(body.get("process") or "")
+        entry.grants = isinstance(features, list) and "grant" in features
+        self.grants.registered(entry)
         _log.info("node %s has registered, incarnation %s", name, incarnation)
-        return None
+        if older is None:
+            return []
+        if entry.process and entry.process == older.process:
+            return self._follow(older.routing, routing, name)
+        self.lose(older.routing, f"node {name} has started anew; what ran on its earlier incarnation is lost")
+        return []
+
+    def _follow(self, older: bytes, newer: bytes, name: str) -> list[Send]:
+        """The connection was lost and not the node: what it had accepted runs on, and is asked after."""
+        questions = []
+        for request_id in [request_id for request_id, at in self._at.items() if at == older]:
+            request = self.requests.get(request_id)
+            if request is not None and request.accepted:
+                self._at[request_id] = newer
+                self._followed.add(request_id)
+                questions.append((newer, Message(Header(Type.PROGRESS, request_id))))
+        self.lose(older, f"the connection to node {name} was lost before it had accepted the call")
+        return questions
 
     def _load(self, routing: bytes, message: Message, now: float) -> list[Send]:
         entry = self.nodes.of(routing)
@@ -137,10 +166,17 @@ class BridgeCore:
         load, offers = message.body.get("load"), message.body.get("offers")
         if not isinstance(load, dict) or not (offers is None or isinstance(offers, list)):
             return [_error(routing, message, Code.INVALID_ARGUMENT, "a LOAD has a report, and offers in a list")]
-        self.nodes.report(entry, load, offers)
+        held, version = message.body.get("grants"), message.body.get("grants_version")
+        wrong = listed_fault(held) if held is not None else None
+        if wrong:
+            return [_error(routing, message, Code.INVALID_ARGUMENT, wrong)]
+        entry.grants_known = entry.grants_known or held is not None
+        self.nodes.report(entry, load, offers, _count(message.body.get("offers_version")))
+        sends = self.grants.report(entry, _count(version), held)
         if _are_labels(load.get("labels")):
             entry.labels = load["labels"]  # a node may change them while it runs
-        return [(routing, Message(Header(Type.RESULT, message.header.id), {"sequence": load.get("sequence", 0)}))]
+        seen = {"sequence": load.get("sequence", 0)}
+        return [(routing, Message(Header(Type.RESULT, message.header.id), seen)), *sends]
 
     def _progress(self, routing: bytes, message: Message, now: float) -> list[Send]:
         if self._heard(routing, message) is not None:
@@ -148,10 +184,22 @@ class BridgeCore:
         return []
 
     def _outcome(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        entry = self.nodes.of(routing)
+        if entry is not None:
+            sends = self.grants.answered(routing, message)
+            if sends is not None:
+                self.nodes.heard(entry)
+                return sends
         if self._heard(routing, message) is not None:
-            is_error = message.header.type == Type.ERROR
-            self.end(message.header.id, error_of_body(message.body) if is_error else message)
+            self.end(message.header.id, self._outcome_of(message))
         return []
+
+    def _outcome_of(self, message: Message) -> Message | WindlassError:
+        if message.header.type != Type.ERROR:
+            return message
+        if message.header.id in self._followed and message.body.get("code") == Code.NOT_FOUND:
+            return Unavailable("the connection to the node was lost for so long that it has forgotten how this ended")
+        return error_of_body(message.body)
 
     def _drain(self, routing: bytes, message: Message, now: float) -> list[Send]:
         entry = self.nodes.of(routing)
@@ -196,6 +244,10 @@ def _version_fault(versions: Any) -> str | None:
     if not lowest <= _wire.VERSION <= highest:
         return f"the other side speaks versions {lowest} to {highest}, this bridge {_wire.VERSION} to {_wire.VERSION}"
     return None
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and value >= 0 else 0
 
 
 def _are_labels(labels: Any) -> bool:

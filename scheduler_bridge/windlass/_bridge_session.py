@@ -2,46 +2,210 @@
 
 Before each call it follows the nodes. Offers of a dead node, and those that a node lists no longer, are removed with
 their tasks. A node that is suspect, drains, or has not reported since it came back keeps its tasks and gets no more.
+
+What it places it takes by grants of the nodes (`_grants.py`), so that nobody else is given the same. A task that came
+back by its grant (`restore`) is none of the core's: what it holds is taken off the records, as what others hold is, and
+it counts for groups and quotas as `running` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import dataclasses
+import weakref
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ._errors import FailedPrecondition, Unimplemented
+from . import _inputs
+from ._errors import FailedPrecondition, InvalidArgument
+from ._grant_desk import Answers, Desk
+from ._grants import Grant
+from ._held_beside import BY_STATE, about_of, as_running, closed, less_what_is_held
+from ._inputs._groups import read_running
+from ._inputs._session import UNIT
 from ._match import cutter
 from ._nodes import Reported
 from ._session import Session, open_here
-from ._session_core import SessionCore, SessionOffer
+from ._session_core import SessionCore, SessionOffer, checked_names
 from ._session_state import SessionResult
+from ._wire import ID_BYTES, new_id
 
-CLOSED: dict[str, Any] = {"node.state": {"in": []}}  # a condition that no task's tags meet
+ROUNDS = 3  # so often a call is matched anew where nodes refuse what it placed
 
 
 class BridgeSession(Session):
     """A Session that follows the nodes of a bridge; `Bridge.session` makes it."""
 
-    def __init__(self, look: Callable[[], list[Reported]], options: dict[str, Any]) -> None:
-        if options.pop("restore", None) is not None:
-            raise Unimplemented("Bridge.session(restore=...) is not served by this version of windlass")
-        self._look = look
+    def __init__(self, desk: Desk, options: dict[str, Any], bridge: object) -> None:
+        restore = _ids_of(options.pop("restore", None))
+        self._desk = desk
+        self._bridge = bridge  # lives as long as its sessions
+        self._owner = object()
+        self._known: dict[str, int] = {}  # by node, the change that was seen last
+        self._nodes: dict[str, Reported] = {}
+        self._given: dict[str, list[dict[str, Any]]] = {}  # records by node, as it reported them
+        self._shown: dict[str, list[dict[str, Any]]] = {}  # by node, as the core is to have them
         self._seen: dict[Any, dict[str, Any]] = {}  # records as the core has them
+        self._grants: dict[Any, Grant] = {}  # by task, of what is placed
+        self._tasks: dict[bytes, Any] = {}  # the other way round
+        self._restored: dict[Any, Grant] = {}  # by task, of what came back
+        self._missing = dict(restore)  # by task, what no node has told of
         self._begin(SessionCore(open_here, cutter(), options), [])
-        self._follow()
+        self._running = self._core.book.options.running
+        self._finalizer = weakref.finalize(self, desk.forget, self._owner)
+        self._finalizer.atexit = False  # who ends without a word may come back for its grants
+        try:
+            self._claim(restore)
+            self._mind_restored()
+            self._follow()
+        except BaseException:
+            self.close()
+            raise
         self._core.version = 0
 
+    def _claim(self, restore: dict[Any, bytes]) -> None:
+        taken = self._desk.claim(self._owner, list(restore.values()))
+        if taken:
+            names = [name for name, each in restore.items() if each in taken]
+            raise InvalidArgument(
+                f"restore: the grants of {names!r} are another session's of this bridge",
+                side="options",
+                field="restore",
+                value=names,
+            )
+
     def match(self, tasks: Any) -> SessionResult:
-        """Places tasks on what is left of the nodes that are alive."""
+        """Places tasks on what is left of the nodes that are alive, and takes it by grants of theirs."""
         with self._lock:
-            self._follow()
-            return super().match(tasks)
+            version = self._core.version
+            for turn in range(1, ROUNDS + 1):
+                with self._desk.placing:
+                    self._follow()
+                    result = super().match(tasks)
+                    granted = self._wanted(result)
+                    answers = self._ask(granted)
+                refused = self._answered(granted, answers)
+                if not refused:
+                    break
+                if turn < ROUNDS:
+                    self._take_back(granted, granted)
+                else:
+                    self._refuse(result, granted, refused)
+            if self._core.version > version + 1:
+                self._core.version = version + 1
+            return result
+
+    def _wanted(self, result: SessionResult) -> dict[Any, Grant]:
+        whole = self._core.book.options.mode == "exclusive"
+        found = {}
+        for name, offer in result.assignments.items():
+            placed = result.placed(name)
+            entry = placed.batch.running(placed.row)
+            about = about_of(entry)
+            asked = placed.batch.shares(placed.row)
+            devices = {
+                kind: [[number, min(asked[kind], UNIT)] for number in numbers]
+                for kind, numbers in placed.devices.items()
+            }
+            node = self._node_of[offer]
+            found[name] = Grant(
+                new_id(),
+                node.name,
+                offer,
+                node.offers_version,
+                placed.batch.units(placed.row),
+                devices,
+                whole,
+                about,
+                self._owner,
+            )
+        return found
+
+    def _ask(self, granted: dict[Any, Grant]) -> Answers | None:
+        if not granted:
+            return None
+        incarnations = {grant.node: self._nodes[grant.node].incarnation for grant in granted.values()}
+        try:
+            return self._desk.ask(list(granted.values()), incarnations)
+        except BaseException:
+            self._take_back(granted, granted)
+            raise
+
+    def _answered(self, granted: dict[Any, Grant], answers: Answers | None) -> dict[Any, str]:
+        """Why, by name, of what was refused; the rest is booked."""
+        if answers is None:
+            return {}
+        try:
+            why = answers.wait()
+        except BaseException:  # Ctrl-C: nobody will know what was placed
+            self._take_back(granted, granted)
+            raise
+        for name, grant in granted.items():
+            if grant.id not in why:
+                self._grants[name] = grant
+                self._tasks[grant.id] = name
+        return {name: why[grant.id] for name, grant in granted.items() if grant.id in why}
+
+    def _take_back(self, names: Iterable[Any], granted: Mapping[Any, Grant]) -> None:
+        """Undoes placements of this call."""
+        names = list(names)
+        self._core.release(names)
+        for name in names:
+            if self._grants.pop(name, None) is not None:
+                del self._tasks[granted[name].id]
+        self._desk.release([granted[name].id for name in names])
+
+    def _refuse(self, result: SessionResult, granted: dict[Any, Grant], refused: dict[Any, str]) -> None:
+        """Undoes what was refused, with the gangs that lack a member by that, and has the result tell so."""
+        blocked = result.gangs_of(refused)
+        self._take_back([*refused, *blocked], granted)
+        result.refuse(refused, blocked)
+
+    def release(self, names: Iterable[Any]) -> int:
+        """Ends tasks, by name, and gives their grants back; answers how many of the names were found."""
+        with self._lock:
+            wanted = list(checked_names(names, "tasks"))
+            count = self._core.release(wanted)
+            back = [grant for name in wanted if (grant := self._grants.pop(name, None)) is not None]
+            for grant in back:
+                del self._tasks[grant.id]
+            returned = [grant for name in wanted if (grant := self._restored.pop(name, None)) is not None]
+            lost = [each for name in wanted if (each := self._missing.pop(name, None)) is not None]
+            self._desk.give_up(lost)
+            self._desk.release([grant.id for grant in back + returned])
+            if returned or lost:
+                self._mind_restored()
+            if count == 0 and returned:
+                self._core.version += 1
+            return count + len(returned) + len(lost)
 
     def offers(self) -> list[SessionOffer]:
-        """The offers as they stand; those of nodes that take no new tasks let nobody in."""
+        """The offers as they stand, less what others hold; those of nodes that take no new tasks let nobody in."""
         with self._lock:
             self._follow()
-            return super().offers()
+            found = super().offers()
+            by_offer: dict[Any, list[Any]] = {}
+            for name, grant in self._restored.items():
+                by_offer.setdefault(grant.offer, []).append(name)
+            for offer in found:
+                offer.tasks += by_offer.get(offer["name"], [])
+            return found
+
+    def grants(self) -> dict[Any, str]:
+        """{task name: grant id} of the tasks that hold their place: what `restore` of a later session takes."""
+        with self._lock:
+            return {name: grant.id.hex() for name, grant in (self._restored | self._grants).items()}
+
+    def missing(self) -> dict[Any, str]:
+        """{task name: grant id} of what was to be restored and no node has told of so far."""
+        with self._lock:
+            self._follow()
+            return {name: each.hex() for name, each in self._missing.items()}
+
+    def close(self) -> None:
+        """Gives all grants back and ends the session; calling it again does nothing."""
+        with self._lock:
+            self._core.close()
+            self._finalizer()
 
     def add(self, offers: Any) -> None:
         """Refused: nodes bring the offers."""
@@ -55,35 +219,119 @@ class BridgeSession(Session):
         """Refused: nodes bring the offers."""
         raise _theirs("remove")
 
+    # ---- Following the nodes -----------------------------------------------------------------------------------------
+
     def _follow(self) -> None:
-        wanted = self._wanted()
+        _ = self._core.backend  # a closed session is told before anything else
+        seen = self._desk.look(self._owner, self._known)
+        self._forget_dropped(seen.dropped)
+        restored = False
+        there = {node.name for node in seen.nodes}
+        gone = [name for name in self._shown if name not in there]
+        for name in gone:
+            del self._shown[name], self._known[name], self._nodes[name]
+            self._given.pop(name, None)
+        changed = bool(gone)
+        for node in seen.nodes:
+            if self._known.get(node.name) == node.change:
+                continue
+            held = seen.beside[node.name]
+            restored |= self._take_restored(held)
+            self._nodes[node.name], self._known[node.name] = node, node.change
+            self._show(node, held)
+            changed = True
+        if changed:
+            self._bring_in()
+        if restored:
+            self._mind_restored()
+
+    def _show(self, node: Reported, held: list[Grant]) -> None:
+        if node.offers is not None:
+            self._given[node.name] = node.offers
+        book = self._core.book
+        records = less_what_is_held(self._given.get(node.name, []), held, book, book.options.mode == "exclusive")
+        if not node.alive or not node.reported:
+            records = [closed(record, BY_STATE) for record in records]
+        self._shown[node.name] = records
+
+    def _bring_in(self) -> None:
+        wanted = {record["name"]: record for name in self._nodes for record in self._shown[name]}
         gone = [name for name in self._seen if name not in wanted]
         if gone:
+            self._give_back_what_was_on(set(gone))
             self._core.remove(gone)
             self._seen = {name: record for name, record in self._seen.items() if name in wanted}
-        changed = [record for name, record in wanted.items() if name in self._seen and self._seen[name] != record]
-        fresh = [record for name, record in wanted.items() if name not in self._seen]
-        for apply, records in ((self._core.update, changed), (self._core.add, fresh)):
-            if records:
-                apply(records)
-                self._seen.update((record["name"], record) for record in records)
+        self._node_of = {record["name"]: node for name, node in self._nodes.items() for record in self._shown[name]}
+        fresh = {name for name in wanted if name not in self._seen}
+        if fresh:  # whole at first: what is largest is the measure, whoever holds it
+            whole = [record for node in self._nodes for record in self._given.get(node, []) if record["name"] in fresh]
+            self._core.add(whole)
+            self._seen.update((record["name"], record) for record in whole)
+        changed = [record for name, record in wanted.items() if self._seen[name] != record]
+        if changed:
+            self._core.update(changed)
+            self._seen.update((record["name"], record) for record in changed)
 
-    def _wanted(self) -> dict[Any, dict[str, Any]]:
-        found = {}
-        for node in self._look():
-            own = node.offers
-            if own is None:
-                own = [record for name, record in self._seen.items() if name == node.name or _on(name, node.name)]
-            for record in own:
-                if not node.alive or node.offers is None:
-                    record = {**record, "only": {**(record.get("only") or {}), **CLOSED}}
-                found[record["name"]] = record
-        return found
+    def _give_back_what_was_on(self, offers: set[Any]) -> None:
+        gone = [name for name, grant in self._grants.items() if grant.offer in offers]
+        back = [self._grants.pop(name).id for name in gone]
+        for each in back:
+            del self._tasks[each]
+        returned = [name for name, grant in self._restored.items() if grant.offer in offers]
+        back += [self._restored.pop(name).id for name in returned]
+        if returned:
+            self._mind_restored()
+        self._desk.release(back)
+
+    def _forget_dropped(self, dropped: list[Grant]) -> None:
+        names = [self._tasks.pop(grant.id) for grant in dropped if grant.id in self._tasks]
+        for name in names:
+            del self._grants[name]
+        if names:
+            self._core.release(names)
+        ids = {grant.id for grant in dropped}
+        returned = [name for name, grant in self._restored.items() if grant.id in ids]
+        for name in returned:
+            del self._restored[name]
+        if returned:
+            self._mind_restored()
+
+    def _take_restored(self, held: list[Grant]) -> bool:
+        """Whether a node told of grants that were missing."""
+        awaited = {each: name for name, each in self._missing.items()}
+        found = {awaited[grant.id]: grant for grant in held if grant.id in awaited}
+        for name, grant in found.items():
+            self._restored[name] = grant
+            del self._missing[name]
+        return bool(found)
+
+    def _mind_restored(self) -> None:
+        """Tasks that came back count for groups and quotas, and their names are taken."""
+        book = self._core.book
+        back = [as_running(grant, self._seen.get(grant.offer)) for grant in self._restored.values()]
+        entries = [*(self._running or ()), *back]
+        book.running = read_running(entries, book.cut)
+        book.options = dataclasses.replace(book.options, running=entries or None)
+        book.learn((), [kind for entry in back for kind in entry["devices"]])
+        self._core.elsewhere = {**self._restored, **self._missing}
 
 
-def _on(offer: Any, node: str) -> bool:
-    """Names of offers are NODE or NODE/k."""
-    return str(offer).startswith(f"{node}/")
+def _ids_of(restore: Any) -> dict[Any, bytes]:
+    if restore is None:
+        return {}
+    if not isinstance(restore, Mapping):
+        raise _inputs.fault("options", "restore", restore, "a mapping {task name: grant id}")
+    found: dict[Any, bytes] = {}
+    for name, given in restore.items():
+        try:
+            found[name] = bytes.fromhex(given)
+        except (TypeError, ValueError):
+            found[name] = b""
+        if len(found[name]) != ID_BYTES:
+            raise _inputs.fault("options", "restore", given, f"32 hex digits for {name!r}, as session.grants() tells")
+    if len(set(found.values())) < len(found):
+        raise _inputs.fault("options", "restore", dict(restore), "an id of its own for each task")
+    return found
 
 
 def _theirs(call: str) -> FailedPrecondition:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import zmq
@@ -16,7 +17,8 @@ from . import _wire
 from ._authority import ANSWERS
 from ._bridge_core import BridgeCore
 from ._door import Door, KeyedDoor
-from ._errors import Cancelled, Code, NotFound, ResourceExhausted, Unavailable, WindlassError
+from ._errors import Cancelled, Code, FailedPrecondition, NotFound, ResourceExhausted, Unavailable, WindlassError
+from ._grants import Asking, Grant, Send
 from ._keys import Folder
 from ._loop import Loop
 from ._nodes import State
@@ -28,6 +30,8 @@ ACCEPT_S = 30.0  # what a node may take to accept a staging call
 CLOSE_S = 10.0  # what close() gives its transfers to end
 _TURN_MAX = 5000  # messages read before the clock is looked at
 _LINGER_MS = 200  # for the BYE
+_PING_MS = 5000
+_QUEUE_MAX = 10_000  # messages that wait for this thread, of each peer: what a node says in minutes
 
 
 class BridgeThread:
@@ -60,6 +64,29 @@ class BridgeThread:
         """Sends CANCEL; the request ends as the node says. Any thread."""
         self.loop.post(lambda: self._send_cancel(request_id), late=True)
 
+    def ask_grants(self, grants: list[Grant], incarnations: dict[str, str], on_end: Callable[[], None]) -> Asking:
+        """Sends GRANTs, one message a node; `on_end` is called in the bridge's thread. Any thread."""
+        with self.lock:
+            asking = self.core.grants.ask(grants, incarnations, on_end)
+        try:
+            self.loop.post(lambda: self._send_all(asking.sends))
+        except FailedPrecondition:
+            self.release_grants([grant.id for grant in grants])
+            raise
+        return asking
+
+    def release_grants(self, ids: Iterable[bytes]) -> None:
+        """Gives grants back. Any thread; nothing once the bridge is closed: their leases end."""
+        with self.lock:
+            sends = self.core.grants.release(ids)
+        self.loop.post(lambda: self._send_all(sends), late=True)
+
+    def forget_grants(self, owner: object) -> None:
+        """Gives back all that a session holds. Any thread, and nothing once the bridge is closed."""
+        with self.lock:
+            sends = self.core.grants.forget(owner)
+        self.loop.post(lambda: self._send_all(sends), late=True)
+
     def close(self) -> None:
         """Cancels what runs (but for what is detached), says BYE to the nodes and ends the thread."""
         self.loop.close(self._begin_close)
@@ -69,6 +96,9 @@ class BridgeThread:
         router.linger = 0
         router.setsockopt(zmq.ROUTER_MANDATORY, 1)
         router.setsockopt(zmq.MAXMSGSIZE, _wire.BODY_BYTES_MAX)  # nodes and observers send nothing larger
+        router.setsockopt(zmq.RCVHWM, _QUEUE_MAX)
+        router.setsockopt(zmq.HEARTBEAT_IVL, _PING_MS)  # finds out connections whose other end is gone
+        router.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _PING_MS)
         router.setsockopt(zmq.TCP_KEEPALIVE, 1)
         router.setsockopt(zmq.IPV6, int("[" in endpoint))
         self._door.protect(router)
@@ -116,7 +146,8 @@ class BridgeThread:
             self._take(frames)
         now = time.monotonic()
         with self.lock:
-            self.core.tick(now, drained)
+            sends = self.core.tick(now, drained)
+        self._send_all(sends)
         for request in self.core.requests.silent(now):
             self._send_cancel(request.id)
             self._end(request.id, request.silence("the node"))
@@ -140,8 +171,17 @@ class BridgeThread:
             return
         with self.lock:
             answers = self.core.handle(routing, message, time.monotonic())
-        for to, answer in answers:
-            self._send_to(to, answer)
+        self._send_all(answers)
+
+    def _send_all(self, sends: Iterable[Send]) -> None:
+        """Sends; a GRANT or RELEASE that cannot leave is told to the book."""
+        for routing, message in sends:
+            error = self._send_to(routing, message)
+            if error is not None and message.header.type in (Type.GRANT, Type.RELEASE):
+                with self.lock:
+                    more = self.core.grants.failed(message.header.id, str(error))
+                self._send_all(more)
+        self._tell()
 
     def _refuse(self, routing: bytes, message: Message, code: Code, why: str) -> None:
         if code == Code.UNAUTHENTICATED:  # it was somebody here until now
@@ -220,6 +260,8 @@ class BridgeThread:
     def _fail_rest(self) -> None:
         for request in self.core.requests.all():
             self._end(request.id, Unavailable("the bridge was closed before the node answered"))
+        with self.lock:
+            self.core.grants.fail_all("the bridge was closed before the node answered")
         self._tell()
 
     def _say_bye(self) -> None:

@@ -26,6 +26,7 @@ _WORDS = {
     "max_price": "over max_price",
     "max_score": "over max_score",
     "quota": "barred by the tenant's quota",
+    "grant": "refused by the node",  # of a bridge's session alone
 }
 _WORDS_OF = {
     "resource": "short of {}",

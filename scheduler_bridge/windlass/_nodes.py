@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import enum
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ._records import Record
@@ -45,13 +47,28 @@ class Entry:
     load: dict[str, Any] = field(default_factory=dict)
     reported: float | None = None
     offers: list[dict[str, Any]] = field(default_factory=list)
+    offers_version: int = 0
+    process: str = ""  # the same for each registration of one process; "" where it does not tell
+    grants: bool = False  # whether it serves GRANT
+    grants_known: bool = False  # whether it has told what is held of its offers
+    stale: bool = False  # it refused a grant: what was matched on is no longer so; until its next report
+    connected: bool = True
+    change: int = 0  # another number after each change that a session minds
+
+    @property
+    def takes_work(self) -> bool:
+        return self.state == State.ALIVE and not self.stale
 
 
 class Reported(NamedTuple):
-    """A node that is not dead. `offers` is None before its first report."""
+    """A node that is not dead. `offers` is None before its first report, and where `change` is the one known."""
 
     name: str
     alive: bool
+    change: int
+    incarnation: str
+    offers_version: int
+    reported: bool
     offers: list[dict[str, Any]] | None
 
 
@@ -66,6 +83,12 @@ class NodeTable:
         self._told = now
         self._by_name: dict[str, Entry] = {}
         self._by_routing: dict[bytes, Entry] = {}
+        self._changes = 0
+
+    def touch(self, entry: Entry) -> None:
+        """Something that sessions go by has changed."""
+        self._changes += 1
+        entry.change = self._changes
 
     def register(
         self, routing: bytes, name: str, incarnation: str, version: str, labels: dict[str, str]
@@ -79,6 +102,7 @@ class NodeTable:
         entry = Entry(name, incarnation, routing, version, labels, self.clock)
         self._by_name[name] = entry
         self._by_routing[routing] = entry
+        self.touch(entry)
         return older
 
     def __len__(self) -> int:
@@ -96,12 +120,21 @@ class NodeTable:
         entry.heard = self.clock
         if entry.state == State.SUSPECT:
             _log.info("node %s is heard again", entry.name)
-        entry.state = State.DRAINING if entry.draining else State.ALIVE
+        self._become(entry, State.DRAINING if entry.draining else State.ALIVE)
 
-    def report(self, entry: Entry, load: dict[str, Any], offers: list[Any] | None) -> None:
+    def _become(self, entry: Entry, state: State) -> None:
+        if entry.state != state:
+            entry.state = state
+            self.touch(entry)
+
+    def report(self, entry: Entry, load: dict[str, Any], offers: list[Any] | None, offers_version: int = 0) -> None:
         """A LOAD; `offers` None where they did not change."""
+        if entry.reported is None or entry.stale or offers is not None:
+            self.touch(entry)
         entry.load = load
         entry.reported = self.clock
+        entry.offers_version = offers_version
+        entry.stale = False
         entry.draining = entry.draining or load.get("draining") is True
         if offers is not None:
             entry.offers = [offer for offer in offers if _belongs(offer, entry.name)]
@@ -115,7 +148,8 @@ class NodeTable:
 
     def end(self, entry: Entry) -> None:
         """The node is dead: it said BYE, or nothing for too long. It has to register anew."""
-        entry.state = State.DEAD
+        self._become(entry, State.DEAD)
+        entry.connected = False
         entry.offers = []
         self._by_routing.pop(entry.routing, None)
         dead = [name for name, known in self._by_name.items() if known.state == State.DEAD]
@@ -138,7 +172,7 @@ class NodeTable:
                 dead.append(entry)
             elif silent >= self.suspect_after and entry.state != State.SUSPECT:
                 _log.warning("node %s is suspect: nothing heard for %.1f s", entry.name, silent)
-                entry.state = State.SUSPECT
+                self._become(entry, State.SUSPECT)
         return dead
 
     def snapshot(self) -> dict[str, Record]:
@@ -149,15 +183,20 @@ class NodeTable:
         """The offers of the nodes that are alive, in the order in which the nodes registered."""
         return [dict(offer) for entry in self._by_name.values() if entry.state == State.ALIVE for offer in entry.offers]
 
-    def reported(self) -> list[Reported]:
-        """The nodes that are not dead, with their offers, in the order in which they registered."""
+    def reported(self, known: Mapping[str, int] = MappingProxyType({})) -> list[Reported]:
+        """The nodes that are not dead, in the order in which they registered; without the offers of those whose
+        `change` is `known`."""
         return [
             Reported(
                 entry.name,
-                entry.state == State.ALIVE,
-                None if entry.reported is None else [dict(offer) for offer in entry.offers],
+                entry.takes_work,
+                entry.change,
+                entry.incarnation,
+                entry.offers_version,
+                reported := entry.reported is not None and (entry.grants_known or not entry.grants),
+                [dict(offer) for offer in entry.offers] if reported and known.get(name) != entry.change else None,
             )
-            for entry in self._by_name.values()
+            for name, entry in self._by_name.items()
             if entry.state != State.DEAD
         ]
 

@@ -44,6 +44,7 @@ class SessionCore:
             raise _inputs.fault("options", "ties", checked.ties, "'stable' in a session")
         self.book = Book(checked, cut)
         self.version = 0
+        self.elsewhere: Mapping[Any, Any] = {}  # by name, tasks that hold their place though not in this session
         self._offers: Table[OfferBatch] = Table()
         self._tasks: Table[TaskBatch] = Table()  # notes: the devices that a task was given
         self._scale: dict[str, int] = dict(checked.scale)  # M_d
@@ -157,7 +158,7 @@ class SessionCore:
     def remove(self, names: Iterable[Any]) -> int:
         """Lets offers go, their tasks with them; answers how many were found."""
         _ = self.backend
-        slots = self._offers.found(_names(names, "offers"))
+        slots = self._offers.found(checked_names(names, "offers"))
         if not slots:
             return 0
         change = self._change(None)
@@ -194,6 +195,8 @@ class SessionCore:
         _ = self.backend
         side = _inputs.read_side("tasks", tasks, self.book.options.dimensions)
         row = self._tasks.first_of(side.names)
+        if row is None and self.elsewhere:
+            row = next((at for at, name in enumerate(side.names) if name in self.elsewhere), None)
         if row is not None:
             allowed = "a name that no task has that is still placed; release() ends one"
             raise side.fault(row, "name", side.names[row], allowed)
@@ -281,7 +284,7 @@ class SessionCore:
     def release(self, names: Iterable[Any]) -> int:
         """Ends tasks; answers how many were found."""
         _ = self.backend
-        slots = self._tasks.found(_names(names, "tasks"))
+        slots = self._tasks.found(checked_names(names, "tasks"))
         if not slots:
             return 0
         change = self._change(None)
@@ -340,7 +343,8 @@ class SessionCore:
         self._known = change.dimensions
 
 
-def _names(names: Iterable[Any], side: str) -> Iterable[Any]:
+def checked_names(names: Iterable[Any], side: str) -> Iterable[Any]:
+    """Names as a call takes them, each once."""
     if isinstance(names, str | bytes | Mapping) or not isinstance(names, Iterable):
         raise _inputs.fault(side, "name", names, "a list of names")
     return dict.fromkeys(names)

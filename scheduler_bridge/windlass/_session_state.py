@@ -7,13 +7,14 @@ session is a call of `match`, but for used offers and prices that are paid.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import _inputs
-from ._explain import Explainer
+from ._explain import Explainer, Explanation
 from ._inputs._session import UNIT, Book, OfferBatch, TaskBatch
 from ._problem import I64, Placement, Problem
 from ._result import MatchResult
@@ -172,6 +173,7 @@ class SessionResult(MatchResult):
         inputs.names_of = snapshot
         super().__init__(inputs, placement, checker)
         self._batch, self._snapshot = batch, snapshot
+        self._told: dict[Any, Explanation] = {}  # what no turn played again could tell
 
     @cached_property
     def _explainer(self) -> Explainer:
@@ -179,6 +181,47 @@ class SessionResult(MatchResult):
         explainer = Explainer(inputs, self._placement)
         self._snapshot.prepare(inputs.problem, explainer.state)
         return explainer
+
+    def placed(self, name: Any) -> Placed:
+        """How a task was placed; KeyError where it was not."""
+        devices = {kind: tuple(each) for kind, each in (self.devices(name) or {}).items()}
+        return Placed(self.assignments[name], self._batch, self._row(name), devices)
+
+    def gangs_of(self, names: Iterable[Any]) -> dict[Any, Any]:
+        """{task: the one of `names` whose gang it is in} of the other tasks that are placed."""
+        groups = self._batch.groups
+        if groups.gangs is None:
+            return {}
+        gang = {row: (groups.tenant(row), each) for row, each in enumerate(groups.gangs) if each is not None}
+        lacking = {gang[self._row(name)]: name for name in names if self._row(name) in gang}
+        return {
+            name: lacking[gang[row]]
+            for name in self.assignments
+            if (row := self._row(name)) in gang and gang[row] in lacking and name not in names
+        }
+
+    def refuse(self, refused: dict[Any, str], blocked: dict[Any, Any]) -> None:
+        """Placements that did not hold: `refused` tells why, `blocked` which member of its gang was refused."""
+        where = self.offer_index.copy()
+        offers = {name: self.assignments[name] for name in refused}
+        gone = [self._row(name) for name in (*refused, *blocked)]
+        where[gone] = -1
+        self._placement = dataclasses.replace(self._placement, offer_index=where)
+        self.assignments = {
+            task: offer for task, offer in self.assignments.items() if task not in refused and task not in blocked
+        }
+        for name in ("by_offer", "unmatched", "_explainer"):
+            self.__dict__.pop(name, None)
+        total = self._problem.offers
+        for name, why in refused.items():
+            reasons = {"grant": {"short": 1, "alone": 1}}
+            self._told[name] = Explanation(name, reasons, offers[name], [why], offers=total)
+        for name, member in blocked.items():
+            self._told[name] = Explanation(name, blocked_by=member, offers=total)
+
+    def explain(self, task: Any) -> Explanation | None:
+        """Why a task was not placed, computed now; None where it was."""
+        return self._told.get(task) or super().explain(task)
 
     def shortfall(self, catalogue: Any) -> Shortfall:
         """As of `match`, beside what the session's offers have left."""

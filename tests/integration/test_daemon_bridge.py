@@ -90,6 +90,17 @@ def test_a_new_bridge_at_the_same_address_hears_from_its_nodes(nodes: Make):
     assert node.pid is not None
 
 
+def test_bridges_that_follow_one_another_at_once_are_found_each(nodes: Make):
+    times = {"beat": 0.1, "suspect_after": 0.5, "dead_after": 2.0}
+    with windlass.Bridge("tcp://127.0.0.1:0", **times) as bridge:
+        address = bridge.address
+        start(nodes, bridge)
+        eventually(lambda: alive(bridge))
+    for _ in range(25):
+        with windlass.Bridge(address, **times) as bridge:
+            eventually(lambda: alive(bridge), 5.0)
+
+
 def test_a_bridge_that_comes_late_is_found(nodes: Make):
     with windlass.Bridge("tcp://127.0.0.1:0") as bridge:
         address = bridge.address
@@ -211,11 +222,6 @@ def test_a_hundred_bridges_leave_nothing():
                 bridge.submit_stage("n", [windlass.Transfer("/a", "/b")])
         del bridge
     gc.collect()
-
-
-def test_what_is_not_served_is_refused_by_name(bridge: windlass.Bridge):
-    with pytest.raises(windlass.Unimplemented, match="restore"):
-        bridge.session(restore={"t": "1"})
 
 
 def test_a_forked_child_is_refused(bridge: windlass.Bridge):

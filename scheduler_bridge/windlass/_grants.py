@@ -1,0 +1,486 @@
+"""What the sessions of a bridge hold of the nodes' offers, and what others hold there: the bridge's side of GRANT.
+
+Decisions only: no socket, no clock, no lock. The time is told, messages are answered to be sent. The node is the judge
+of what is free; this book is what the bridge goes by meanwhile. It rests on one thing: messages over one connection
+arrive in order or not at all. So a RELEASE that was sent is as good as done for a GRANT sent after it, and whatever
+the end of a connection leaves open is told by the first report over the next one.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ._errors import Code
+from ._wire import ID_BYTES, Header, Message, Type, new_id
+
+if TYPE_CHECKING:
+    from ._nodes import Entry, NodeTable
+
+PER_MESSAGE_MAX = 2000  # grants in one GRANT
+IDS_PER_MESSAGE_MAX = 10_000  # ids to renew or release in one message
+RENEWALS = 4  # so many renewals are sent in the time of one lease
+
+_log = logging.getLogger("windlass.bridge")
+
+Send = tuple[bytes, Message]
+
+
+class Phase(enum.Enum):
+    """Where a grant stands. What is LEAVING takes nothing any more, and is released until the node has heard it."""
+
+    ASKED = "asked"
+    HELD = "held"
+    LEAVING = "leaving"
+
+
+@dataclass(eq=False)
+class Grant:
+    """A part of an offer for one task. `owner` stands for the session; None: of somebody else's bridge."""
+
+    id: bytes
+    node: str
+    offer: str
+    epoch: int
+    amounts: dict[str, int]  # in units
+    devices: dict[str, list[list[int]]]  # by kind: [number, share in units]
+    exclusive: bool = False
+    about: dict[str, Any] = field(default_factory=dict)
+    owner: object | None = None
+    phase: Phase = Phase.ASKED
+    restored: bool = False  # not placed by this session: it came back
+    version: int = 0  # of what the node holds, when it said that it holds this
+    until: float = 0.0  # when its lease is over for certain
+
+    def body(self) -> dict[str, Any]:
+        """As GRANT has it."""
+        told: dict[str, Any] = {
+            "id": self.id,
+            "offer": self.offer,
+            "epoch": self.epoch,
+            "amounts": self.amounts,
+            "devices": self.devices,
+            "exclusive": self.exclusive,
+        }
+        if self.about:
+            told["about"] = self.about
+        return told
+
+
+class Asking:
+    """What one call asks for; `refused` tells why by id, and `on_end` is called once nothing is open."""
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self.sends: list[Send] = []  # for whoever asked to send
+        self.refused: dict[bytes, str] = {}
+        self.open = 0
+        self.on_end = on_end
+
+
+@dataclass(eq=False)
+class _Sent:
+    """A GRANT under way. `deadline` is by the table's clock."""
+
+    routing: bytes
+    grants: list[Grant]
+    renewed: list[Grant]
+    deadline: float
+    asking: Asking | None  # None: nobody waits
+
+
+class GrantBook:
+    """Used with the table of nodes, under the same lock. `later` runs what tells a caller."""
+
+    def __init__(
+        self, nodes: NodeTable, *, lease: float, now: float, later: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self.nodes = nodes
+        self.lease = lease
+        self._later = later
+        self._now = now
+        self._renew_at = now + lease / RENEWALS
+        self._by_id: dict[bytes, Grant] = {}
+        self._by_node: dict[str, dict[bytes, Grant]] = {}
+        self._sent: dict[bytes, _Sent] = {}  # by the id of the request
+        self._releasing: dict[bytes, tuple[bytes, list[Grant]]] = {}  # likewise: to whom, what
+        self._claims: dict[bytes, object] = {}  # ids to come back: whose
+        self._unwanted: dict[bytes, float] = {}  # claims given up: until when they may still be held
+        self._dropped: dict[object, list[Grant]] = {}  # by owner, until it asks
+
+    # ---- What sessions ask -------------------------------------------------------------------------------------------
+
+    def ask(self, grants: Iterable[Grant], incarnations: dict[str, str], on_end: Callable[[], None]) -> Asking:
+        """Books the grants and tells what to send, one message a node as a rule. `incarnations` are those of the nodes
+        that were matched on: one that has started anew since grants nothing."""
+        asking = Asking(on_end)
+        by_node: dict[str, list[Grant]] = {}
+        for grant in grants:
+            by_node.setdefault(grant.node, []).append(grant)
+        for node, own in by_node.items():
+            entry = self.nodes.find(node)
+            if entry is None or not entry.takes_work or entry.incarnation != incarnations.get(node):
+                asking.refused.update(
+                    (grant.id, f"node {node} is not what it was when it was matched on") for grant in own
+                )
+                continue
+            for grant in own:
+                self._put(grant)
+                if not entry.grants:  # an older windlassd: this bridge alone keeps count
+                    grant.phase = Phase.HELD
+            self.nodes.touch(entry)
+            if entry.grants:
+                for part in _parts(own, PER_MESSAGE_MAX):
+                    asking.sends.append(self._message(entry, part, [], asking))
+        if not asking.open:
+            self._later(asking.on_end)
+        return asking
+
+    def release(self, ids: Iterable[bytes]) -> list[Send]:
+        """Gives grants back; those that are not known are passed over."""
+        known = map(self._by_id.get, ids)
+        return self._released([grant for grant in known if grant is not None and grant.phase is not Phase.LEAVING])
+
+    def _released(self, gone: list[Grant]) -> list[Send]:
+        by_node: dict[str, list[Grant]] = {}
+        for grant in gone:
+            grant.phase = Phase.LEAVING
+            by_node.setdefault(grant.node, []).append(grant)
+        sends = []
+        for node, own in by_node.items():
+            sends += self._releases(node, own)
+        return sends
+
+    def claim(self, owner: object, ids: Iterable[bytes]) -> list[bytes]:
+        """Grants that a session wants back, now or once a node reports them. Answers those that another has."""
+        taken = []
+        for each in ids:
+            known = self._by_id.get(each)
+            if each in self._claims or (known is not None and known.owner is not None):
+                taken.append(each)
+        if not taken:
+            for each in ids:
+                self._claims[each] = owner
+                known = self._by_id.get(each)
+                if known is not None:
+                    self._adopt(known, owner)
+        return taken
+
+    def give_up(self, ids: Iterable[bytes]) -> None:
+        """Claims of grants that no node has told of are no more; should one be told of yet, it is released."""
+        for each in ids:
+            if self._claims.pop(each, None) is not None:
+                self._unwanted[each] = self._now + 2 * self.lease
+
+    def forget(self, owner: object) -> list[Send]:
+        """A session has ended: all that it holds is given back."""
+        self.give_up([each for each, whose in self._claims.items() if whose is owner])
+        self._dropped.pop(owner, None)
+        return self.release([grant.id for grant in self._by_id.values() if grant.owner is owner])
+
+    def dropped(self, owner: object) -> list[Grant]:
+        """The grants that a session has lost since it asked last: a lease that ended, upon which another was faster."""
+        return self._dropped.pop(owner, [])
+
+    def beside(self, node: str, owner: object) -> list[Grant]:
+        """What is held on a node beside what this session has placed there."""
+        return [
+            grant
+            for grant in self._by_node.get(node, {}).values()
+            if grant.phase is not Phase.LEAVING and (grant.owner is not owner or grant.restored)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    # ---- What nodes say ----------------------------------------------------------------------------------------------
+
+    def registered(self, entry: Entry) -> None:
+        """A node is new, or has registered anew: what is not ours is told by its first report."""
+        for grant in list(self._by_node.get(entry.name, {}).values()):
+            grant.version = 0
+            if grant.owner is None and grant.phase is not Phase.LEAVING:
+                self._remove(grant)
+
+    def report(self, entry: Entry, version: int, listed: list[dict[str, Any]] | None) -> list[Send]:
+        """A LOAD; `listed` None where nothing changed. The list is checked already (`listed_fault`)."""
+        if listed is None:
+            return []
+        there = {each["id"]: each for each in listed}
+        again: list[Grant] = []
+        leaving: list[Grant] = []  # though it was released
+        for grant in list(self._by_node.get(entry.name, {}).values()):
+            if grant.id in there:
+                if grant.phase is Phase.LEAVING:
+                    leaving.append(grant)
+                elif grant.phase is Phase.HELD and grant.owner is None:
+                    grant.until = self._now + there[grant.id].get("lease_ms", 0) / 1000
+            elif grant.phase is Phase.LEAVING or (grant.phase is Phase.HELD and grant.owner is None):
+                self._remove(grant)
+            elif grant.phase is Phase.HELD and version >= grant.version:
+                again.append(grant)
+        for told in there.values():
+            if told["id"] not in self._by_id:
+                grant = self._found(entry, told, version)
+                if grant.phase is Phase.LEAVING:
+                    leaving.append(grant)
+        self.nodes.touch(entry)
+        return self._releases(entry.name, leaving) + self._ask_again(entry, again)
+
+    def _found(self, entry: Entry, told: dict[str, Any], version: int) -> Grant:
+        """A grant that a node tells of and the book did not know."""
+        grant = Grant(
+            told["id"],
+            entry.name,
+            told["offer"],
+            told.get("epoch", 0),
+            told.get("amounts") or {},
+            told.get("devices") or {},
+            bool(told.get("exclusive")),
+            told.get("about") or {},
+            phase=Phase.HELD,
+            version=version,
+            until=self._now + told.get("lease_ms", 0) / 1000,
+        )
+        self._put(grant)
+        if self._unwanted.pop(grant.id, None) is not None:
+            grant.phase = Phase.LEAVING
+        elif grant.id in self._claims:
+            self._adopt(grant, self._claims[grant.id])
+        return grant
+
+    def _adopt(self, grant: Grant, owner: object) -> None:
+        grant.owner, grant.restored = owner, True
+        self._claims.pop(grant.id, None)
+        self._renew_at = min(self._renew_at, self._now)  # its lease may be nearly over
+        entry = self.nodes.find(grant.node)
+        if entry is not None:
+            self.nodes.touch(entry)
+
+    def _ask_again(self, entry: Entry, lost: list[Grant]) -> list[Send]:
+        """Leases that ended though the session lives, as after a restart of the node: first come, first served."""
+        for grant in lost:
+            grant.phase, grant.epoch = Phase.ASKED, entry.offers_version
+        return [self._message(entry, part, [], None) for part in _parts(lost, PER_MESSAGE_MAX)]
+
+    def answered(self, routing: bytes, message: Message) -> list[Send] | None:
+        """A RESULT or ERROR of a node; None where it answers neither GRANT nor RELEASE of this book."""
+        request_id, body = message.header.id, message.body
+        releasing = self._releasing.get(request_id)
+        if releasing is not None and releasing[0] == routing:
+            del self._releasing[request_id]
+            for grant in releasing[1]:
+                self._remove(grant)
+            return []
+        sent = self._sent.get(request_id)
+        if sent is None or sent.routing != routing:
+            return None
+        del self._sent[request_id]
+        if message.header.type == Type.ERROR:
+            self._end(sent, str(body.get("message", "an error without words")), certain=True)
+            return []
+        self._settle(sent, body)
+        unknown = set(filter(_is_id, body.get("unknown") or []))
+        again = [grant for grant in sent.renewed if grant.id in unknown and grant.phase is Phase.HELD]
+        entry = self.nodes.of(routing)
+        return self._ask_again(entry, again) if again and entry is not None else []
+
+    def _settle(self, sent: _Sent, body: dict[str, Any]) -> None:
+        """What the RESULT of a GRANT says: those that it does not name are held."""
+        refused = set()
+        for each in body.get("refused") or []:
+            row = each.get("grant") if isinstance(each, dict) else None
+            if type(row) is not int or not 0 <= row < len(sent.grants):
+                continue
+            grant = sent.grants[row]
+            refused.add(grant.id)
+            if each.get("code") == Code.FAILED_PRECONDITION:
+                self._went_by_old_news(grant.node)
+            self._refuse(sent, grant, str(each.get("message", "refused without words")), certain=True)
+        version = body.get("version")
+        for grant in sent.grants:
+            if grant.id not in refused and grant.phase is Phase.ASKED:
+                grant.phase = Phase.HELD
+                grant.version = version if type(version) is int else 0
+        self._close(sent)
+
+    def failed(self, request_id: bytes, why: str) -> list[Send]:
+        """A message could not be sent."""
+        self._releasing.pop(request_id, None)  # it is said again later
+        sent = self._sent.pop(request_id, None)
+        return self._end(sent, why, certain=True) if sent is not None else []
+
+    def lost(self, routing: bytes, why: str) -> None:
+        """A connection is gone, with what was under way on it. Whether the node took it, its next report tells."""
+        for request_id in [request_id for request_id, (at, _) in self._releasing.items() if at == routing]:
+            del self._releasing[request_id]
+        for request_id in [request_id for request_id, sent in self._sent.items() if sent.routing == routing]:
+            sent = self._sent.pop(request_id)
+            if sent.asking is not None:
+                self._end(sent, why, certain=False)
+                continue
+            for grant in sent.grants:  # to be asked for once more
+                grant.phase, grant.version = Phase.HELD, 0
+
+    def fail_all(self, why: str) -> None:
+        """The bridge closes: whoever waits is told."""
+        for routing in {sent.routing for sent in self._sent.values()}:
+            self.lost(routing, why)
+
+    def tick(self, now: float) -> list[Send]:
+        """Tells the time; to be called after the table's own tick."""
+        self._now = now
+        sends: list[Send] = []
+        clock = self.nodes.clock
+        for request_id, sent in list(self._sent.items()):
+            if clock >= sent.deadline:
+                del self._sent[request_id]
+                for grant in sent.grants:
+                    self._went_by_old_news(grant.node)
+                sends += self._end(sent, "it did not answer in time", certain=False)
+        if now >= self._renew_at:
+            self._renew_at = now + self.lease / RENEWALS
+            for node in list(self._by_node):
+                sends += self._tend(node, now)
+        return sends
+
+    def _tend(self, node: str, now: float) -> list[Send]:
+        """Renews what is held on a node, and says again what it has not confirmed to be released."""
+        own = list(self._by_node[node].values())
+        entry = self.nodes.find(node)
+        if entry is None or not entry.connected:
+            for grant in own:
+                if now >= grant.until and (grant.phase is Phase.LEAVING or grant.owner is None):
+                    self._remove(grant)
+            return []
+        held = [grant for grant in own if grant.phase is Phase.HELD and grant.owner is not None]
+        leaving = [grant for grant in own if grant.phase is Phase.LEAVING]
+        sends = self._releases(node, leaving)
+        if entry.grants and entry.grants_known:
+            sends += [self._message(entry, [], part, None) for part in _parts(held, IDS_PER_MESSAGE_MAX)]
+        return sends
+
+    # ---- The parts of it ---------------------------------------------------------------------------------------------
+
+    def _put(self, grant: Grant) -> None:
+        self._by_id[grant.id] = grant
+        self._by_node.setdefault(grant.node, {})[grant.id] = grant
+
+    def _remove(self, grant: Grant) -> None:
+        self._by_id.pop(grant.id, None)
+        own = self._by_node.get(grant.node)
+        if own is not None:
+            own.pop(grant.id, None)
+            if not own:
+                del self._by_node[grant.node]
+        entry = self.nodes.find(grant.node)
+        if entry is not None:
+            self.nodes.touch(entry)
+
+    def _message(self, entry: Entry, grants: list[Grant], renew: list[Grant], asking: Asking | None) -> Send:
+        request_id = new_id()
+        deadline = self.nodes.clock + self.nodes.suspect_after
+        self._sent[request_id] = _Sent(entry.routing, grants, renew, deadline, asking)
+        if asking is not None:
+            asking.open += 1
+        for grant in itertools.chain(grants, renew):
+            grant.until = self._now + 2 * self.lease  # from when the node reads it
+        body = {
+            "lease_ms": max(round(self.lease * 1000), 1),
+            "grants": [grant.body() for grant in grants],
+            "renew": [grant.id for grant in renew],
+        }
+        return entry.routing, Message(Header(Type.GRANT, request_id), body)
+
+    def _releases(self, node: str, gone: list[Grant]) -> list[Send]:
+        entry = self.nodes.find(node)
+        if entry is None:
+            for grant in gone:
+                self._remove(grant)
+            return []
+        self.nodes.touch(entry)
+        if not entry.grants:
+            for grant in gone:
+                self._remove(grant)
+            return []
+        if not entry.connected:
+            return []
+        sends = []
+        for part in _parts(gone, IDS_PER_MESSAGE_MAX):
+            request_id = new_id()
+            self._releasing[request_id] = entry.routing, part
+            body = {"grants": [grant.id for grant in part]}
+            sends.append((entry.routing, Message(Header(Type.RELEASE, request_id), body)))
+        return sends
+
+    def _end(self, sent: _Sent, why: str, certain: bool) -> list[Send]:
+        """A GRANT that has no answer by which to go: all that it asks for is refused."""
+        open_ = [grant for grant in sent.grants if grant.phase is Phase.ASKED]
+        for grant in open_:
+            self._refuse(sent, grant, why, certain)
+        self._close(sent)
+        return [] if certain else self._released(open_)
+
+    def _refuse(self, sent: _Sent, grant: Grant, why: str, certain: bool) -> None:
+        told = f"node {grant.node}: {why}"
+        if sent.asking is not None:
+            sent.asking.refused[grant.id] = told
+        elif grant.owner is not None and grant.phase is not Phase.LEAVING:
+            _log.warning("a task's grant is lost: %s", told)
+            self._dropped.setdefault(grant.owner, []).append(grant)
+        if certain:
+            self._remove(grant)
+
+    def _close(self, sent: _Sent) -> None:
+        if sent.asking is None:
+            return
+        sent.asking.open -= 1
+        if not sent.asking.open:
+            self._later(sent.asking.on_end)
+
+    def _went_by_old_news(self, node: str) -> None:
+        entry = self.nodes.find(node)
+        if entry is not None:
+            entry.stale = True
+            self.nodes.touch(entry)
+
+
+def listed_fault(listed: Any) -> str | None:
+    """What is wrong with the grants that a LOAD lists."""
+    if not isinstance(listed, list):
+        return "grants are a list"
+    for each in listed:
+        if not isinstance(each, dict) or not _is_id(each.get("id")) or not isinstance(each.get("offer"), str):
+            return "a grant has an id of 16 bytes and the name of an offer"
+        if not _are_units(each.get("amounts", {})) or type(each.get("lease_ms", 0)) is not int:
+            return "a grant's amounts and its lease are integers"
+        if not _are_devices(each.get("devices", {})) or not isinstance(each.get("about", {}), dict):
+            return "a grant's devices are [number, share] in lists by kind, and what it is about is a map"
+    return None
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is bytes and len(value) == ID_BYTES
+
+
+def _are_units(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(k, str) and type(v) is int for k, v in value.items())
+
+
+def _are_devices(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(kind, str)
+        and isinstance(shares, list)
+        and all(
+            isinstance(share, list) and len(share) == 2 and all(type(part) is int and part >= 0 for part in share)
+            for share in shares
+        )
+        for kind, shares in value.items()
+    )
+
+
+def _parts(items: list[Grant], size: int) -> list[list[Grant]]:
+    return [items[begin : begin + size] for begin in range(0, len(items), size)]
