@@ -90,7 +90,8 @@ def serve(who: str, transport: str, folder: Path) -> Iterator[Server]:
     if who == "epoll-echo":
         listen = listen.replace("*", "0")
     command = [str(program(str(_SERVERS[who]))), listen]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    # In a session of its own, as LocalNode starts the daemon: the system shares cores among sessions first.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             assert process.stdout is not None
             yield Server(who, process.pid, process.stdout.readline().strip(), script)
