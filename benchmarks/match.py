@@ -19,7 +19,7 @@ import windlass
 
 from benchmarks import shapes
 from benchmarks.harness import Peer, Row, WrongAnswer, measure
-from benchmarks.peers import arrays, loop
+from benchmarks.peers import arrays, fenzo, loop
 
 UNIT, BETTER = "s", "less"
 CASES = ("10Kx2K", "20Kx20K")
@@ -31,6 +31,7 @@ PATHS = ("inproc", "ipc", "tcp")
 OPTIONS = {"ties": "swap_remove"}
 _SLOW_PAIRS = 100_000_000  # pairs of task and offer above which the plain loops take more than 30 s
 _SMALL_PAIRS = 20_000_000
+_FENZO_PAIRS = 1_000_000
 
 
 def parse_case(case: str) -> tuple[int, int]:
@@ -52,7 +53,11 @@ def run(
     say(f"{case}: the oracle")
     exact = windlass.legacy.match_tasks_to_offers(tasks, offers)
     with contextlib.ExitStack() as stack:
-        peers = [*_ours(tasks, offers, exact, stack), *_peers(tasks, offers, quick)]
+        peers = [
+            *_ours(tasks, offers, exact, stack),
+            *_peers(tasks, offers, quick),
+            _fenzo(tasks, offers, quick, stack),
+        ]
         if who:
             peers = [peer for peer in peers if peer.who.startswith(tuple(who))]
         told = _compare_floats(peers)
@@ -146,7 +151,6 @@ def _peers(tasks: list[Row], offers: list[Row], quick: bool) -> Iterator[Peer]:
     yield Peer("numpy", lambda: arrays.match_numpy(tasks, offers, weights))
     yield _numba(tasks, offers, weights)
     yield from _rust(tasks, offers, task_rows, offer_rows, weights)
-    yield Peer("fenzo", absent="not built here: it needs a JVM and its jar")
 
 
 def _numba(tasks: list[Row], offers: list[Row], weights: dict[str, float]) -> Peer:
@@ -172,13 +176,37 @@ def _rust(tasks: Any, offers: Any, task_rows: Any, offer_rows: Any, weights: dic
     yield Peer("rust-rayon", lambda: twins.match_rayon(task_rows, offer_rows, flat))
 
 
+def _fenzo(tasks: list[Row], offers: list[Row], quick: bool, stack: contextlib.ExitStack) -> Peer:
+    """The process begins with the peer's first run, so that nobody waits for it who did not ask for it."""
+    if fenzo.ABSENT or (quick and len(tasks) * len(offers) > _FENZO_PAIRS):
+        return Peer("fenzo", absent=fenzo.ABSENT or "takes minutes, left out by --quick")
+    begun: list[fenzo.Fenzo] = []
+    pids: list[int] = []
+
+    def before() -> None:
+        if not begun:
+            begun.append(stack.enter_context(fenzo.opened(tasks, offers)))
+            pids.append(begun[0].pid)
+
+    def check(placed: dict[str, str]) -> None:
+        if not placed:
+            raise WrongAnswer("fenzo places nothing")
+        free = {offer["name"]: offer["resources"] for offer in offers}
+        asked = {task["name"]: task["resources"] for task in tasks}
+        for offer, task in placed.items():
+            if any(asked[task][dim] > free[offer][dim] + 1e-6 for dim in shapes.DIMENSIONS):
+                raise WrongAnswer(f"fenzo puts {task} on {offer}, which is too small")
+
+    return Peer("fenzo", lambda: begun[0].match(), check, before=before, pids=pids)
+
+
 def _compare_floats(peers: list[Peer]) -> dict[str, dict[str, str]]:
     """Lets each float peer's answer be checked against the first float peer's; answers what each said, by name."""
     told: dict[str, dict[str, str]] = {}
 
     def checker(who: str) -> Callable[[dict[str, str]], None]:
         def check(placed: dict[str, str]) -> None:
-            first = next(iter(told), who)
+            first = next((known for known in told if known != "fenzo"), who)
             told[who] = placed
             if digest(placed) != digest(told[first]):
                 raise WrongAnswer(f"{who} differs from {first}, and both are the same loop in floats")
@@ -186,6 +214,18 @@ def _compare_floats(peers: list[Peer]) -> dict[str, dict[str, str]]:
         return check
 
     for peer in peers:
-        if peer.absent is None and not peer.who.startswith("windlass"):
+        if peer.absent is None and peer.who == "fenzo":  # its own order of ties, and no digest to hold it to
+            peer.check = _both(peer.check, lambda placed: told.update(fenzo=placed))
+        elif peer.absent is None and not peer.who.startswith("windlass"):
             peer.check = checker(peer.who)
     return told
+
+
+def _both(
+    first: Callable[[dict[str, str]], None], second: Callable[[dict[str, str]], None]
+) -> Callable[[dict[str, str]], None]:
+    def check(placed: dict[str, str]) -> None:
+        first(placed)
+        second(placed)
+
+    return check
