@@ -233,3 +233,10 @@ def test_what_is_no_table_is_refused(given):
     with pytest.raises(windlass.InvalidArgument) as caught:
         windlass.match(given, [])
     assert caught.value.side == "tasks"
+
+
+def test_dimensions_that_nobody_has_do_not_count():
+    absent = {f"n{i}": None for i in range(300)}
+    assert windlass.match([{"name": "a", "cpu": 1, **absent}], [{"name": "b", "cpu": 1, **absent}]).assignments
+    masked = {f"n{i}": np.ma.array([1.0], mask=[True]) for i in range(300)}
+    assert windlass.match({"name": ["a"], "cpu": [1], **masked}, [{"name": "b", "cpu": 1}]).assignments

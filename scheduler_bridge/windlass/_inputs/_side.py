@@ -50,6 +50,12 @@ class Column:
     none_ok: bool = False
     absent: npt.NDArray[np.bool_] | None = None
 
+    def is_absent(self) -> bool:
+        """Whether no row has a value."""
+        if self.absent is not None:
+            return bool(self.absent.all())
+        return not isinstance(self.values, np.ndarray) and all(value is None for value in self.values)
+
 
 @dataclass
 class Side:
