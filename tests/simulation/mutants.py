@@ -15,8 +15,8 @@ PYTHON = {
     # A node that starts anew: what ran on it is not given up.
     "kept_request": (
         "windlass._bridge_core",
-        "        if older is not None:\n            self.lose(",
-        "        if older is not None and older.name == '':\n            self.lose(",
+        'self.lose(older.routing, f"node {name} has started anew',
+        "older.name == '' and self.lose(older.routing, f\"node {name} has started anew",
     ),
     # A suspect node is taken for dead at once.
     "hasty_death": ("windlass._nodes", "if silent >= self.dead_after:", "if silent >= self.suspect_after:"),
