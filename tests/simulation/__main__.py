@@ -12,32 +12,8 @@ import argparse
 import multiprocessing
 import sys
 import time
-import traceback
-from pathlib import Path
 
-from . import mutants
-
-
-def run_range(first: int, last: int, mutant: str | None, told: str = "") -> tuple[int, str] | None:
-    """The first seed of [first, last) that fails, and why."""
-    path = None
-    if mutant in mutants.PYTHON:
-        mutants.apply(mutant)
-    elif mutant is not None:
-        path = Path(__file__).parents[2] / f"build/release/lib/libwindlass_simulation_{mutant}.so"
-    from .native import Library  # these take names from what a mutant breaks
-    from .scenario import folder_of_ends, run_seed
-
-    library = Library(path)
-    with folder_of_ends() as folder:
-        for seed in range(first, last):
-            try:
-                trace = run_seed(seed, library, folder, print if told == "trace" else None)
-            except Exception as error:  # whatever ends a run is a finding
-                return seed, str(error) if type(error).__name__ == "Broken" else traceback.format_exc()
-            if told == "hashes":
-                print(trace)
-    return None
+from .ranges import run_range
 
 
 def main(words: list[str]) -> int:
