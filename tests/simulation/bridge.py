@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 import zmq
-from windlass import _bridge_core, _bridge_thread, _wire
+from windlass import _bridge_core, _bridge_thread, _grants, _wire
 from windlass._bridge_core import BridgeCore
 from windlass._bridge_thread import BridgeThread
 from windlass._door import Door
 from windlass._errors import WindlassError
+from windlass._grants import Grant, Phase
 from windlass._nodes import State
 from windlass._requests import Request
 from windlass._wire import Message, Type
 
-from .node import is_cancelled
+from .node import UNITS, is_cancelled
 from .world import MS, SECOND, Weather, World
 
 if TYPE_CHECKING:
     from .node import Node
 
 BEAT, SUSPECT, DEAD = 1.0, 3.0, 10.0
+LEASE = 8.0
 POLL = 250 * MS
 RESULT, CANCEL, BYE = 8, 7, 11
 
@@ -107,6 +109,20 @@ class Caller:
         self._world.demand(self.ends == 1, f"every request ends once: {self.request}")
 
 
+class GrantCall:
+    """What a session asked of a node; told once that nothing of it is open any more."""
+
+    def __init__(self, world: World, grant: Grant) -> None:
+        self._world = world
+        self.grant = grant
+        self.ends = 0
+
+    def ended(self) -> None:
+        self.ends += 1
+        self._world.note(f"bridge: GRANT {self.grant.id.hex()} ended")
+        self._world.demand(self.ends == 1, f"every request ends once: GRANT {self.grant.id.hex()}")
+
+
 class Clock:
     def __init__(self, world: World) -> None:
         self._world = world
@@ -132,17 +148,18 @@ class BridgeProcess:
         self.nodes = nodes
         self.thread: Thread | None = None
         self.callers: dict[str, Caller] = {}
-        self.ended: list[Caller] = []
+        self.askings: list[GrantCall] = []
         self._cancels: dict[bytes, bytes] = {}  # id of a CANCEL: what it cancels
         self._known: dict[bytes, tuple[Node, int]] = {}  # whom the ROUTER could reach: node and its life
         self._heard: dict[bytes, float] = {}  # routing: by the table's clock
         self._last: dict[tuple[str, str], int] = {}  # (node, way): when the latest message arrives
+        self.torn: set[str] = set()  # over whose connection messages were lost, or out of order
         self._life = 0
         self._stalled_until = 0
         self._wakes: set[int] = set()
         _bridge_thread.time = Clock(world)  # type: ignore[assignment]
         _bridge_core.secrets = Secrets(world)  # type: ignore[assignment]
-        _wire.new_id = lambda: world.bytes(16)
+        _wire.new_id = _grants.new_id = lambda: world.bytes(16)
 
     # ---- The process -------------------------------------------------------------------------------------------------
 
@@ -152,7 +169,7 @@ class BridgeProcess:
         self._life += 1
         self.world.note("bridge starts")
         now = self.world.now / SECOND
-        self.thread = Thread(BridgeCore(beat=BEAT, suspect_after=SUSPECT, dead_after=DEAD, now=now), self)
+        self.thread = Thread(BridgeCore(beat=BEAT, suspect_after=SUSPECT, dead_after=DEAD, now=now, lease=LEASE), self)
         self._poll(self._life)
 
     def kill(self) -> None:
@@ -161,6 +178,7 @@ class BridgeProcess:
         self.world.note("bridge is killed")
         self.thread = None
         self.callers.clear()
+        self.askings.clear()
         self._known.clear()
         self._heard.clear()
         self._cancels.clear()
@@ -230,6 +248,44 @@ class BridgeProcess:
             self.world.note(f"bridge: CANCEL {caller.request}")
             self.thread._send_cancel(bytes.fromhex(caller.request))
 
+    def ask_grant(self, node: Node, owner: object) -> None:
+        """A session asks for a part of what the bridge knows the node to offer, be it free or not."""
+        entry = self.thread.core.nodes.find(node.name) if self.thread is not None else None
+        if self.thread is None or entry is None or not entry.offers:
+            return
+        cores = max(int(entry.offers[0]["resources"]["cpu"]), 1)
+        units = self.world.chance.randint(1, cores) * UNITS
+        grant = Grant(self.world.bytes(16), node.name, node.name, entry.offers_version, {"cpu": units}, {})
+        grant.owner = owner
+        call = GrantCall(self.world, grant)
+        self.askings.append(call)
+        self.world.note(f"bridge: GRANT {grant.id.hex()} of {node.name}: {units}")
+        asking = self.thread.core.grants.ask([grant], {node.name: entry.incarnation}, call.ended)
+        self.thread._send_all(asking.sends)
+        if self.world.chance.random() < 0.3:  # the session thinks better of it
+            self.world.after(self.world.chance.randrange(1, 300 * MS), self._release, grant, self._life)
+
+    def release_grant(self) -> None:
+        if self.askings:
+            self._release(self.world.chance.choice(self.askings).grant, self._life)
+
+    def _release(self, grant: Grant, life: int) -> None:
+        if self.thread is None or life != self._life:
+            return
+        self.world.note(f"bridge: RELEASE {grant.id.hex()}")
+        self.thread._send_all(self.thread.core.grants.release([grant.id]))
+
+    def forget_grants(self, owner: object) -> None:
+        """A session ends."""
+        if self.thread is not None:
+            self.thread._send_all(self.thread.core.grants.forget(owner))
+
+    def held(self, node: str) -> set[bytes]:
+        """The grants that the bridge believes to be held on a node."""
+        assert self.thread is not None
+        own = self.thread.core.grants._by_node.get(node, {})
+        return {grant.id for grant in own.values() if grant.phase is Phase.HELD}
+
     # ---- The network -------------------------------------------------------------------------------------------------
 
     def carry_up(self, node: Node, frames: list[bytes]) -> None:
@@ -241,7 +297,10 @@ class BridgeProcess:
             self.world.at(arrival, self._arrive_up, node, node.life, routing, frames)
 
     def _arrive_up(self, node: Node, life: int, routing: bytes, frames: list[bytes]) -> None:
-        if self.thread is None or (node.name, "up") in self.weather.cut:
+        if (node.name, "up") in self.weather.cut:
+            self.torn.add(node.name)
+            return
+        if self.thread is None:
             return
         self.world.note(f"bridge <- {routing.decode()}", *frames)
         self._known[routing] = (node, life)
@@ -261,20 +320,27 @@ class BridgeProcess:
             self.world.at(arrival, self._arrive_down, node, life, incarnation, frames)
 
     def _arrive_down(self, node: Node, life: int, incarnation: bytes, frames: list[bytes]) -> None:
-        if (node.name, "down") not in self.weather.cut:
+        if (node.name, "down") in self.weather.cut:
+            self.torn.add(node.name)
+        else:
             node.from_bridge(frames, life, incarnation)
 
     def _arrivals(self, node: str, way: str) -> list[int]:
         """When a message that is sent now arrives: not at all, once, or twice."""
         chance, weather = self.world.chance, self.weather
         if (node, way) in weather.cut or chance.random() < weather.loss:
+            self.torn.add(node)
             return []
         arrivals = []
         for _ in range(2 if chance.random() < weather.double else 1):
             arrival = self.world.now + chance.randrange(50, weather.delay_max)
-            if chance.random() >= weather.reorder:
-                arrival = max(arrival, self._last.get((node, way), 0))
-                self._last[node, way] = arrival
+            last = self._last.get((node, way), 0)
+            if arrival < last:
+                if chance.random() < weather.reorder:
+                    self.torn.add(node)
+                else:
+                    arrival = last
+            self._last[node, way] = max(arrival, last)
             arrivals.append(arrival)
         return arrivals
 

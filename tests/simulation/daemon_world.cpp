@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "worker/base/log.hpp"
+#include "worker/grants.hpp"
 #include "worker/match_run.hpp"
 #include "worker/requests.hpp"
 #include "worker/session.hpp"
@@ -223,7 +224,7 @@ class Daemon final : public Outbox {
   Daemon(const char* name, std::uint64_t seed, Time now)
       : session(options_of(name, seed), now),
         requests_({name, session.incarnation(), "windlassd simulated", 1000, 3000, 10000},
-                  {matchers, stager, *this, watcher_, [](Time) { return proto::LoadReport{}; }}) {}
+                  {matchers, stager, *this, watcher_, [](Time) { return proto::LoadReport{}; }, &grants}) {}
 
   Sent send(const Peer& peer, const proto::Header& header, const Frames& frames) override {
     if (!peer.bridge) {
@@ -239,6 +240,7 @@ class Daemon final : public Outbox {
   }
 
   void from_bridge(Frames frames, Time now) {
+    now_ = now;
     if (frames.size() < 2) return;
     const auto header = proto::decode_header(frames[0].view());
     if (!header) return;
@@ -246,12 +248,15 @@ class Daemon final : public Outbox {
     const bool answer = type == proto::Type::result || type == proto::Type::error || type == proto::Type::welcome;
     apply(session.heard(*header, answer ? frames[1].view() : std::string_view{}, now));
     if (!answer && session.is_registered()) requests_.message({true, ""}, std::move(frames), now);
+    if (std::exchange(grants_refused_, grants.counts().refused) != grants.counts().refused) session.hurry(now);
   }
   void turn(Time now) {
+    now_ = now;
+    grants.expire(now);
     if (now >= session.due()) apply(session.tick(now));
     requests_.turn(now);
   }
-  [[nodiscard]] Time due() const { return std::min(session.due(), requests_.next_due()); }
+  [[nodiscard]] Time due() const { return std::min({session.due(), requests_.next_due(), grants.next_due()}); }
   void apply(const Actions& actions) {
     for (const Action& action : actions) {
       std::visit([&](const auto& wish) { apply_one(wish); }, action);
@@ -265,6 +270,7 @@ class Daemon final : public Outbox {
   Matchers matchers{events};
   Stager stager{events};
   Session session;
+  Grants grants;
   std::vector<std::string> offers;
   std::uint64_t offers_version = 0;
   std::string told;  // what take() last handed out
@@ -295,6 +301,9 @@ class Daemon final : public Outbox {
     body.load.incarnation = session.incarnation();
     body.offers_version = offers_version;
     if (load.with_offers) body.offers = offers;
+    body.grants_version = grants.version();
+    if (load.with_offers || grants_told_ != grants.version()) body.grants = grants.held(now_);
+    grants_told_ = grants.version();
     to_bridge(proto::Type::load, load.id, proto::encode(body));
   }
   void apply_one(const SendDrain& drain) { to_bridge(proto::Type::drain, drain.id, proto::encode(proto::Empty{})); }
@@ -305,6 +314,9 @@ class Daemon final : public Outbox {
 
   Watcher watcher_;
   Requests requests_;
+  Time now_{};
+  std::uint64_t grants_told_ = 0;
+  std::uint64_t grants_refused_ = 0;
 };
 
 }  // namespace windlass::simulation
@@ -350,14 +362,22 @@ std::int64_t windlass_sim_due(windlass_sim* daemon) {
   return std::chrono::duration_cast<std::chrono::microseconds>(since).count();
 }
 
-void windlass_sim_offers(windlass_sim* daemon, const char* record, std::size_t bytes, std::uint64_t count) {
-  daemon->offers.assign(count, std::string(record, bytes));
+std::uint64_t windlass_sim_offer(windlass_sim* daemon, const char* record, std::size_t bytes) {
+  daemon->offers.assign(1, std::string(record, bytes));
   ++daemon->offers_version;
+  daemon->grants.offers_are(daemon->offers, daemon->offers_version);
   daemon->session.offers_changed();
+  return daemon->offers_version;
+}
+
+void windlass_sim_unlink(windlass_sim* daemon, std::int64_t now) {
+  daemon->apply(daemon->session.link(true, time_of(now)));
+  daemon->apply(daemon->session.link(false, time_of(now)));
 }
 
 void windlass_sim_drain(windlass_sim* daemon, std::int64_t now) {
   daemon->requests().drain();
+  daemon->grants.drain();
   daemon->apply(daemon->session.drain(time_of(now)));
 }
 

@@ -34,8 +34,10 @@ WINDLASS_SIM void windlass_sim_bridge(windlass_sim* daemon, const char* frames, 
 // Does what is due; to be called by `due`.
 WINDLASS_SIM void windlass_sim_turn(windlass_sim* daemon, std::int64_t now);
 WINDLASS_SIM std::int64_t windlass_sim_due(windlass_sim* daemon);
-// The daemon's offers, so many and this one record, change.
-WINDLASS_SIM void windlass_sim_offers(windlass_sim* daemon, const char* record, std::size_t bytes, std::uint64_t count);
+// The daemon's offers change: this one record is all of them. Answers the version that they are of.
+WINDLASS_SIM std::uint64_t windlass_sim_offer(windlass_sim* daemon, const char* record, std::size_t bytes);
+// The connection to the bridge is broken, and the daemon's socket has seen it.
+WINDLASS_SIM void windlass_sim_unlink(windlass_sim* daemon, std::int64_t now);
 WINDLASS_SIM void windlass_sim_drain(windlass_sim* daemon, std::int64_t now);
 // SIGTERM's end: what runs is parked, and BYE is said.
 WINDLASS_SIM void windlass_sim_end(windlass_sim* daemon, std::int64_t now);

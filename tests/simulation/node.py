@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgpack
 
+from .ledger import GRANT, RELEASE, Ledger
 from .native import Library, events_of, pack, unpack
 from .world import MS, SECOND, World
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MATCH_RESULT = msgpack.packb({"placed": 0, "engine": "scalar", "columns": []})
 ANSWER_KEPT = 60 * SECOND
 RESULT = 8
+UNITS = 10_000  # of one
 
 
 def report_of(state: str, mark: str) -> bytes:
@@ -64,8 +66,14 @@ class Node:
     cancelled: dict[str, int] = field(default_factory=dict)  # by id: when a CANCEL was told "true" in this life
     deadlines: dict[bytes, int] = field(default_factory=dict)
     arrived: dict[bytes, int] = field(default_factory=dict)  # requests of clients, in the order of their first coming
-    offers: int = 1
+    cores: int = 0
+    version: int = 0  # of the offers
+    epoch: int = 0  # the version with which its offer last changed
+    ledger: Ledger = field(init=False)
     _turn_at: int = 0
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.world, self.name)
 
     # ---- The process -------------------------------------------------------------------------------------------------
 
@@ -80,10 +88,26 @@ class Node:
         )
         self.world.demand(bool(daemon), "a daemon starts with whatever its file of ends holds")
         self.daemon = daemon
-        record = msgpack.packb({"name": self.name, "resources": {"cpu": 4.0}})
-        self.library.offers(daemon, record, len(record), 1)
+        self.offer()
         self._turn_at = self.world.now
         self._turn(self.life)
+
+    def offer(self) -> None:
+        """It has so much to offer from now on."""
+        if not self.daemon:
+            return
+        before, self.cores = self.cores, self.world.chance.randint(1, 8)
+        record = msgpack.packb({"name": self.name, "resources": {"cpu": float(self.cores)}})
+        self.version = self.library.offer(self.daemon, record, len(record))
+        if self.version == 1 or self.cores != before:
+            self.epoch = self.version
+        self.world.note(f"{self.name} offers {self.cores} cores, version {self.version}")
+
+    def unlink(self) -> None:
+        """Its connection to the bridge breaks."""
+        if self.daemon:
+            self.world.note(f"the connection of {self.name} breaks")
+            self._call(self.library.unlink, self.world.now)
 
     def kill(self, power_lost: bool = False) -> None:
         if not self.daemon:
@@ -94,6 +118,7 @@ class Node:
         self.running.clear()
         self.cancelled.clear()
         self.deadlines.clear()
+        self.ledger.clear()
         self.bridge.connection_lost(self)
         if power_lost and self.ends is not None and os.path.exists(self.ends):
             size = os.path.getsize(self.ends)
@@ -129,6 +154,9 @@ class Node:
         if not self._lives(life) or incarnation != self.incarnation:
             return
         self.world.note(f"{self.name} <- bridge", *frames)
+        header = msgpack.unpackb(frames[0])
+        if header["t"] in (GRANT, RELEASE):
+            self.ledger.asked(header["t"], header["id"], frames[1])
         message = pack(frames)
         self._call(self.library.bridge, message, len(message), self.world.now)
 
@@ -172,7 +200,11 @@ class Node:
         self.incarnation = b""
 
     def _to_bridge(self, _: bytes, message: bytes, __: bool) -> None:
-        self.bridge.carry_up(self, unpack(message))
+        frames = unpack(message)
+        header = msgpack.unpackb(frames[0])
+        if header["t"] == RESULT:
+            self.ledger.answered(header["id"], frames[1], self.cores * UNITS, range(self.epoch, self.version + 1))
+        self.bridge.carry_up(self, frames)
 
     def _to_client(self, route: bytes, message: bytes, _: bool) -> None:
         frames = unpack(message)

@@ -1,0 +1,75 @@
+"""What a node has granted, by its own words on the wire: kept apart from the daemon's own books, to judge them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+from .world import MS, World
+
+GRANT, RELEASE = 13, 14
+
+
+@dataclass
+class Held:
+    offer: str
+    units: int
+    until: int
+
+
+@dataclass
+class Ledger:
+    world: World
+    node: str
+    held: dict[bytes, Held] = field(default_factory=dict)
+    gone: set[bytes] = field(default_factory=set)  # released or refused: not to be granted any more
+    _asked: dict[bytes, tuple[int, dict[str, Any]]] = field(default_factory=dict)  # by message: type and body
+
+    def asked(self, kind: int, message: bytes, body: bytes) -> None:
+        """A GRANT or RELEASE has come to the node."""
+        self._asked[message] = (kind, msgpack.unpackb(body, strict_map_key=False))
+
+    def answered(self, message: bytes, body: bytes, units: int, epochs: range) -> None:
+        """It was answered RESULT; `units` is what the node's offer has now, `epochs` the versions since it changed."""
+        kind, asked = self._asked.pop(message, (0, {}))
+        if kind == GRANT:
+            refused = {row["grant"] for row in msgpack.unpackb(body)["refused"]}
+            self._granted(asked, refused, units, epochs)
+        elif kind == RELEASE:
+            for each in asked["grants"]:
+                self.held.pop(each, None)
+                self.gone.add(each)
+
+    def live(self) -> dict[bytes, Held]:
+        """What is held now."""
+        self.held = {each: held for each, held in self.held.items() if held.until > self.world.now}
+        return self.held
+
+    def _granted(self, asked: dict[str, Any], refused: set[int], units: int, epochs: range) -> None:
+        held = self.live()
+        until = self.world.now + asked["lease_ms"] * MS
+        for row, each in enumerate(asked["grants"]):
+            if row in refused:
+                if each["id"] not in held:
+                    self.gone.add(each["id"])
+                continue
+            if each["id"] in held:
+                held[each["id"]].until = until
+                continue
+            name = f"{each['id'].hex()} at {self.node}"
+            self.world.demand(each["id"] not in self.gone, f"what was released or refused is not granted: {name}")
+            self.world.demand(each["epoch"] in epochs, f"a grant of a stale epoch is refused: {name}")
+            held[each["id"]] = Held(each["offer"], each["amounts"]["cpu"], until)
+            given = sum(one.units for one in held.values())
+            self.world.demand(given <= units, f"no offer is given twice: {given} of {units} units, {name}")
+        for each in asked["renew"]:
+            if each in held:
+                held[each].until = until
+
+    def clear(self) -> None:
+        """The process has ended, and its grants with it."""
+        self.held.clear()
+        self._asked.clear()
+        self.gone.clear()
