@@ -109,6 +109,10 @@ void read_welcome(Reader& reader, Welcome& welcome) {
       welcome.suspect_ms = reader.unsigned_integer(kDeadlineMsMax);
     } else if (key == "dead_ms") {
       welcome.dead_ms = reader.unsigned_integer(kDeadlineMsMax);
+    } else if (key == "credit_requests") {
+      welcome.credit_requests = reader.unsigned_integer();
+    } else if (key == "credit_bytes") {
+      welcome.credit_bytes = reader.unsigned_integer();
     } else {
       return false;
     }
@@ -268,11 +272,16 @@ std::string encode(const Hello& body) {
 
 std::string encode(const Welcome& body) {
   Writer writer;
-  writer.map(8).str("version").unsigned_integer(body.version).str("features");
+  const bool credits = body.credit_requests > 0;
+  writer.map(credits ? 10 : 8).str("version").unsigned_integer(body.version).str("features");
   write_names(writer, body.features);
   writer.str("software").str(body.software).str("name").str(body.name).str("incarnation").str(body.incarnation);
   writer.str("beat_ms").unsigned_integer(body.beat_ms).str("suspect_ms").unsigned_integer(body.suspect_ms);
   writer.str("dead_ms").unsigned_integer(body.dead_ms);
+  if (credits) {
+    writer.str("credit_requests").unsigned_integer(body.credit_requests);
+    writer.str("credit_bytes").unsigned_integer(body.credit_bytes);
+  }
   return writer.take();
 }
 

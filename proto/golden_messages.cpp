@@ -386,6 +386,22 @@ std::string shown(Reader& reader) {
   return "?";
 }
 
+void add_flow(Collection& all) {
+  Hello client;
+  client.features = {"credits"};
+  client.software = "windlass 0.1.0";
+  client.pid = 4243;
+  all.add(Type::hello, "hello_client_credits", "client -> windlassd; keeps to credits", client);
+  Welcome welcome;
+  welcome.features = {"match", "session", "stage", "load", "credits"};
+  welcome.software = "windlassd 0.1.0";
+  welcome.name = "node-1";
+  welcome.incarnation = "0123456789abcdef";
+  welcome.credit_requests = 256;
+  welcome.credit_bytes = 268'435'456;
+  all.add(Type::welcome, "welcome_credits", "windlassd -> client: how much it may have under way", welcome);
+}
+
 }  // namespace
 
 std::vector<GoldenMessage> golden_messages() {
@@ -396,6 +412,7 @@ std::vector<GoldenMessage> golden_messages() {
   add_ends(all);
   add_matching_session(all);
   add_grants(all);
+  add_flow(all);
   return all.take();
 }
 

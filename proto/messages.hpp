@@ -111,6 +111,9 @@ struct Welcome {
   std::uint64_t beat_ms = 1000;
   std::uint64_t suspect_ms = 3000;
   std::uint64_t dead_ms = 10000;
+  // Feature "credits": what the asker may have under way; 0: the sender says nothing of it.
+  std::uint64_t credit_requests = 0;
+  std::uint64_t credit_bytes = 0;
 };
 
 using Rates = std::map<std::string, double>;

@@ -158,7 +158,7 @@ void Daemon::State::build_requests() {
 }
 
 void Daemon::State::take_local(Time now) {
-  for (int i = 0; i < kMessagesPerTurn; ++i) {
+  for (int i = 0; i < kMessagesPerTurn && Clock::now() - now < kTurnMax; ++i) {
     auto received = endpoint.receive_local();
     if (!received) return;
     requests->message({false, std::move(received->route)}, std::move(received->frames), now);

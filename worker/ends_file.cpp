@@ -18,23 +18,24 @@
 namespace windlass::worker {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x31444E45;  // "END1"
+constexpr std::uint32_t kBegan = 0x31474542;  // "BEG1": accepted; its Payload follows
+constexpr std::uint32_t kEnded = 0x31444E45;  // "END1": its result follows; nothing: accepted, by an older version
 
 struct Head {
-  std::uint32_t magic = kMagic;
-  std::uint32_t size = 0;  // of the result that follows; 0: it was accepted
+  std::uint32_t magic = 0;
+  std::uint32_t size = 0;  // of what follows
   proto::RequestId id;
   std::uint32_t check = 0;
 };
 static_assert(sizeof(Head) == 28);
 
-std::uint32_t check_of(const proto::RequestId& id, std::string_view result) {
+std::uint32_t check_of(const proto::RequestId& id, std::string_view content) {
   std::uint32_t hash = 2166136261U;
   const auto add = [&](std::string_view bytes) {
     for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 16777619U;
   };
   add({id.bytes.data(), id.bytes.size()});
-  add(result);
+  add(content);
   return hash;
 }
 
@@ -53,12 +54,18 @@ Read read_records(const std::string& path, std::vector<EndsFile::Earlier>& found
   while (bytes.size() - at >= sizeof(Head)) {
     Head head;
     std::memcpy(&head, bytes.data() + at, sizeof head);
-    if (head.magic != kMagic || head.size > bytes.size() - at - sizeof head) break;
-    const std::string_view result(bytes.data() + at + sizeof head, head.size);
-    if (head.check != check_of(head.id, result)) break;
+    const bool began = head.magic == kBegan && head.size == sizeof(Payload);
+    if ((!began && head.magic != kEnded) || head.size > bytes.size() - at - sizeof head) break;
+    const std::string_view content(bytes.data() + at + sizeof head, head.size);
+    if (head.check != check_of(head.id, content)) break;
     const auto [entry, is_new] = order.emplace(head.id, found.size());
-    if (is_new) found.push_back({head.id, std::nullopt});
-    if (!result.empty()) found[entry->second].result = result;
+    if (is_new) found.push_back({head.id, std::nullopt, std::nullopt});
+    EndsFile::Earlier& earlier = found[entry->second];
+    if (began) {
+      std::memcpy(&earlier.payload.emplace(), content.data(), sizeof(Payload));
+    } else if (!content.empty()) {
+      earlier.result = content;
+    }
     at += sizeof head + head.size;
   }
   return {at, at < bytes.size()};
@@ -118,11 +125,15 @@ EndsFile::~EndsFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void EndsFile::ended(const proto::RequestId& id, std::string_view result) {
-  if (!result.empty() && result.size() <= kEndBytesMax) append(id, result);
+void EndsFile::began(const proto::RequestId& id, const Payload& payload) {
+  append(kBegan, id, {reinterpret_cast<const char*>(&payload), sizeof payload});
 }
 
-void EndsFile::append(const proto::RequestId& id, std::string_view result) {
+void EndsFile::ended(const proto::RequestId& id, std::string_view result) {
+  if (!result.empty() && result.size() <= kEndBytesMax) append(kEnded, id, result);
+}
+
+void EndsFile::append(std::uint32_t magic, const proto::RequestId& id, std::string_view bytes) {
   if (records_ >= kAnswersMax || bytes_ >= kEndsFileBytesMax) {
     ::close(fd_);
     std::rename(path_.c_str(), (path_ + ".old").c_str());
@@ -130,11 +141,12 @@ void EndsFile::append(const proto::RequestId& id, std::string_view result) {
   }
   if (fd_ < 0) return;
   Head head;
-  head.size = static_cast<std::uint32_t>(result.size());
+  head.magic = magic;
+  head.size = static_cast<std::uint32_t>(bytes.size());
   head.id = id;
-  head.check = check_of(id, result);
-  const iovec parts[2] = {{&head, sizeof head}, {const_cast<char*>(result.data()), result.size()}};
-  const std::size_t wanted = sizeof head + result.size();
+  head.check = check_of(id, bytes);
+  const iovec parts[2] = {{&head, sizeof head}, {const_cast<char*>(bytes.data()), bytes.size()}};
+  const std::size_t wanted = sizeof head + bytes.size();
   const ssize_t written = ::writev(fd_, parts, 2);
   if (written == static_cast<ssize_t>(wanted)) {
     bytes_ += wanted;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proto/messages.hpp"
+#include "worker/payload.hpp"
 
 namespace windlass::worker {
 
@@ -17,6 +18,7 @@ class EndsFile {
  public:
   struct Earlier {
     proto::RequestId id;
+    std::optional<Payload> payload;     // none: accepted by a version that did not keep it
     std::optional<std::string> result;  // the body of its RESULT; none: how it ended is not known
   };
 
@@ -31,7 +33,7 @@ class EndsFile {
   // What processes before this one left, in the order accepted; once.
   [[nodiscard]] std::vector<Earlier> take_earlier() { return std::move(earlier_); }
 
-  void began(const proto::RequestId& id) { append(id, {}); }
+  void began(const proto::RequestId& id, const Payload& payload);
   // A result beyond kEndBytesMax is not kept: its end is then not known.
   void ended(const proto::RequestId& id, std::string_view result);
 
@@ -39,7 +41,7 @@ class EndsFile {
   explicit EndsFile(std::string path) : path_(std::move(path)) {}
   tl::expected<void, std::string> begin_file();
   void put_aside(const std::string& path, std::size_t whole);
-  void append(const proto::RequestId& id, std::string_view result);
+  void append(std::uint32_t magic, const proto::RequestId& id, std::string_view bytes);
 
   std::string path_;
   int fd_ = -1;

@@ -15,6 +15,9 @@ namespace {
 using namespace std::chrono_literals;
 using namespace testing;
 
+constexpr Payload kOne{1, 2};
+constexpr Payload kOther{3, 4};
+
 class EndsFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -40,8 +43,8 @@ TEST_F(EndsFileTest, TellsTheNextProcessWhatBeganAndHowItEnded) {
   {
     EndsFile file = opened();
     EXPECT_TRUE(file.take_earlier().empty());
-    file.began(id_of('a'));
-    file.began(id_of('b'));
+    file.began(id_of('a'), kOne);
+    file.began(id_of('b'), kOne);
     file.ended(id_of('a'), "end of a");
   }
   const auto earlier = opened().take_earlier();
@@ -50,15 +53,32 @@ TEST_F(EndsFileTest, TellsTheNextProcessWhatBeganAndHowItEnded) {
   EXPECT_EQ(earlier[0].result, "end of a");
   EXPECT_EQ(earlier[1].id, id_of('b'));
   EXPECT_FALSE(earlier[1].result);
+  EXPECT_EQ(earlier[0].payload, kOne) << "and what it asked for";
+  EXPECT_EQ(earlier[1].payload, kOne);
+}
+
+// As versions before payloads were kept have left it.
+TEST_F(EndsFileTest, AFileOfAnEarlierVersionIsRead) {
+  std::string record("END1\0\0\0\0aaaaaaaaaaaaaaaa", 24);
+  std::uint32_t check = 2166136261U;
+  for (int i = 0; i < 16; ++i) check = (check ^ 'a') * 16777619U;
+  record.append(reinterpret_cast<const char*>(&check), sizeof check);
+  std::ofstream(path, std::ios::binary) << record;
+  opened().ended(id_of('a'), "end of a");
+  const auto earlier = opened().take_earlier();
+  ASSERT_EQ(earlier.size(), 1U);
+  EXPECT_EQ(earlier[0].id, id_of('a'));
+  EXPECT_EQ(earlier[0].result, "end of a");
+  EXPECT_FALSE(earlier[0].payload);
 }
 
 TEST_F(EndsFileTest, ATornRecordIsCutOffAndWhatFollowsIsRead) {
-  opened().began(id_of('a'));
+  opened().began(id_of('a'), kOne);
   std::ofstream(path, std::ios::app) << "END1 torn";
   {
     EndsFile file = opened();
     EXPECT_EQ(file.set_aside(), 1U);
-    file.began(id_of('b'));
+    file.began(id_of('b'), kOne);
   }
   EndsFile file = opened();
   EXPECT_EQ(file.take_earlier().size(), 2U);
@@ -72,11 +92,11 @@ TEST_F(EndsFileTest, IsBoundedAndKeepsTheLatest) {
     for (std::size_t i = 0; i < 3 * kAnswersMax + 10; ++i) {
       proto::RequestId id;
       std::memcpy(id.bytes.data(), &i, sizeof i);
-      file.began(id);
+      file.began(id, kOne);
     }
     file.ended(id_of('z'), std::string(kEndBytesMax + 1, 'x'));
   }
-  EXPECT_LE(std::filesystem::file_size(path) + std::filesystem::file_size(path + ".old"), 2 * kAnswersMax * 28);
+  EXPECT_LE(std::filesystem::file_size(path) + std::filesystem::file_size(path + ".old"), 2 * kAnswersMax * (28 + sizeof(Payload)));
   const auto earlier = opened().take_earlier();
   EXPECT_EQ(earlier.size(), kAnswersMax + 10);
   std::size_t last = 0;
@@ -89,21 +109,23 @@ TEST_F(EndsFileTest, AJournalAnswersForTheProcessBeforeIt) {
   {
     Journal before;
     before.remember(opened(), now);
-    before.began(id_of('a'));
-    before.began(id_of('b'));
-    before.put(id_of('a'), result("end of a"), now);
-    before.put(id_of('m'), result("of a match"), now);
+    before.began(id_of('a'), kOne);
+    before.began(id_of('b'), kOne);
+    before.put(id_of('a'), result("end of a"), kOne, now);
+    before.put(id_of('m'), result("of a match"), kOther, now);
   }
   Journal after;
   after.remember(opened(), now);
   ASSERT_NE(after.find(id_of('a')), nullptr);
-  EXPECT_EQ(after.find(id_of('a'))->frames.at(0).view(), "end of a");
+  EXPECT_EQ(after.find(id_of('a'))->answer.frames.at(0).view(), "end of a");
   ASSERT_NE(after.find(id_of('b')), nullptr);
-  EXPECT_EQ(after.find(id_of('b'))->code, proto::Code::not_found) << "it is not begun again";
+  EXPECT_EQ(after.find(id_of('b'))->answer.code, proto::Code::not_found) << "it is not begun again";
+  EXPECT_EQ(after.find(id_of('a'))->payload, kOne);
+  EXPECT_EQ(after.find(id_of('b'))->payload, kOne);
   EXPECT_EQ(after.find(id_of('m')), nullptr) << "a match may be computed again";
   after.sweep(now + kAnswerKeep + 1s);
   ASSERT_NE(after.find(id_of('a')), nullptr);
-  EXPECT_EQ(after.find(id_of('a'))->code, proto::Code::not_found);
+  EXPECT_EQ(after.find(id_of('a'))->answer.code, proto::Code::not_found);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 // fakes. All calls come from the control thread and none of them blocks.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,7 +10,7 @@
 #include <tl/expected.hpp>
 #include <vector>
 
-#include "worker/answer.hpp"
+#include "worker/payload.hpp"
 
 namespace windlass::worker {
 
@@ -20,14 +19,14 @@ class MatchSession;
 // One MATCH on its way, or a request of a matching session. The control thread fills it, one matcher works on it, and
 // the control thread takes it back.
 struct MatchTask {
-  enum class State : std::uint8_t { queued, running, cancelled };
   proto::RequestId id;
+  std::string client;                 // whose turn it takes; the routing id
   Frames frames;                      // body and columns
   std::optional<proto::Match> match;  // the body of a MATCH, where it was read already
   std::optional<Time> deadline;
   std::shared_ptr<MatchSession> session;  // null: a MATCH
-  std::atomic<State> state{State::queued};
-  Answer answer;  // once ended
+  Answer answer;                           // once ended
+  std::optional<Payload> payload;          // of the frames, where a matcher has summed them up
   bool ended = false;
   Time received{};
   double seconds = 0;  // of the engine alone
@@ -35,12 +34,19 @@ struct MatchTask {
   std::uint64_t placed = 0;
 };
 
+[[nodiscard]] inline Payload payload_of(const MatchTask& task) {
+  return payload_of(task.session ? proto::Type::session : proto::Type::match, task.frames);
+}
+
 class MatchEngine {
  public:
   virtual ~MatchEngine() = default;
-  // Takes the task, and has ended it on return where it was small; false where the queue is full.
+  // Takes the task, and has ended it on return where it was small; false where the queue is full. Clients are served in
+  // turn, and a task that waits may have to make room for another client's: it ends RESOURCE_EXHAUSTED.
   virtual bool start(const std::shared_ptr<MatchTask>& task) = 0;
-  // The tasks that ended since the last call, cancelled ones too.
+  // Takes a task back that waits; false where it was begun.
+  virtual bool withdraw(const std::shared_ptr<MatchTask>& task) = 0;
+  // The tasks that ended since the last call.
   virtual std::vector<std::shared_ptr<MatchTask>> take_ended() = 0;
   [[nodiscard]] virtual std::size_t queued() const = 0;
   // When the one that waits longest was received.

@@ -1,11 +1,14 @@
 // The answers of requests that have ended, for those who ask again: same id, same answer. Kept for kAnswerKeep, and of
-// those the latest kAnswersMax within kAnswersBytesMax. Further the ids that were cancelled before their request came,
-// and where there is a file for it those of STAGE requests that an earlier process accepted: never begun again.
+// those the latest kAnswersMax within kAnswersBytesMax. An id belongs to its first payload, whose sum stands beside the
+// answer. Further the ids that were cancelled before their request came, and where there is a file for it those of STAGE
+// requests that an earlier process accepted: never begun again.
 // No clock: the time is handed in. Control thread.
 #pragma once
 
 #include <deque>
+#include <list>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -19,14 +22,18 @@ class Journal {
   // From now on ends of STAGE requests go into `file` too; what it holds of earlier processes is answered.
   void remember(EndsFile file, Time now);
   // A STAGE was accepted.
-  void began(const proto::RequestId& id);
+  void began(const proto::RequestId& id, const Payload& payload);
 
-  void put(const proto::RequestId& id, Answer answer, Time now);
+  struct Kept {
+    Answer answer;
+    std::optional<Payload> payload;  // of the request; none: not known
+  };
+  void put(const proto::RequestId& id, Answer answer, const Payload& payload, Time now);
   // Of an id from an earlier process it is the end as long as that is kept, then ERROR NOT_FOUND.
-  [[nodiscard]] const Answer* find(const proto::RequestId& id) const;
+  [[nodiscard]] const Kept* find(const proto::RequestId& id) const;
 
-  // A CANCEL that overtook its request.
-  void bury(const proto::RequestId& id, Time now);
+  // A CANCEL by `route` that overtook its request; false where there are too many of them, in all or of this peer.
+  [[nodiscard]] bool bury(const proto::RequestId& id, const std::string& route, Time now);
   // Takes the tombstone; true where there was one.
   bool unbury(const proto::RequestId& id);
 
@@ -39,18 +46,24 @@ class Journal {
     proto::RequestId id;
     Time at;
   };
+  template <class Value>
+  using ById = std::unordered_map<proto::RequestId, Value, proto::RequestIdHash>;
   void forget_oldest();
-  void keep(const proto::RequestId& id, Answer answer, Time now);
+  void keep(const proto::RequestId& id, Kept kept, Time now);
 
   std::optional<EndsFile> file_;
   std::unordered_set<proto::RequestId, proto::RequestIdHash> begun_;    // and not ended; in the file
-  std::unordered_set<proto::RequestId, proto::RequestIdHash> earlier_;  // of processes before this one
-  Answer not_known_;
-  std::unordered_map<proto::RequestId, Answer, proto::RequestIdHash> answers_;
+  ById<Kept> earlier_;                                                  // of processes before this one: not known
+  ById<Kept> answers_;
   std::deque<Entry> by_age_;
   std::size_t bytes_ = 0;
-  std::unordered_set<proto::RequestId, proto::RequestIdHash> tombstones_;
-  std::deque<Entry> tombstones_by_age_;
+  struct Tombstone {
+    std::string route;  // whose CANCEL it was
+    std::list<Entry>::iterator by_age;
+  };
+  ById<Tombstone> tombstones_;
+  std::unordered_map<std::string, std::size_t> tombstones_of_;
+  std::list<Entry> tombstones_by_age_;
 };
 
 }  // namespace windlass::worker

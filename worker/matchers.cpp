@@ -7,7 +7,7 @@
 
 namespace windlass::worker {
 
-Matchers::Matchers(std::size_t threads) {
+Matchers::Matchers(std::size_t threads) : queue_(kMatchQueueMax, kMatchQueueBytesMax) {
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
 }
 
@@ -23,20 +23,30 @@ Matchers::~Matchers() {
 
 bool Matchers::start(const std::shared_ptr<MatchTask>& task) {
   if (is_small_match(*task)) {
-    task->state = MatchTask::State::running;
     run_match(*task);
     task->ended = true;
     return true;
   }
   {
     const std::lock_guard lock(mutex_);
-    const std::size_t bytes = bytes_of(task->frames);
-    if (queue_.size() >= kMatchQueueMax || queue_bytes_ + bytes > kMatchQueueBytesMax) return false;
-    queue_.push_back(task);
-    queue_bytes_ += bytes;
+    auto pushed = queue_.push(task->client, task, bytes_of(task->frames));
+    if (!pushed.taken) return false;
+    for (auto& displaced : pushed.displaced) {
+      displaced->answer = error_answer(proto::Code::resource_exhausted,
+                                       "too many matches wait, most of them of this client: come again later", true,
+                                       kRetryAfterMs);
+      displaced->ended = true;
+      ended_.push_back(std::move(displaced));
+      event_.ring();
+    }
   }
   wake_.notify_one();
   return true;
+}
+
+bool Matchers::withdraw(const std::shared_ptr<MatchTask>& task) {
+  const std::lock_guard lock(mutex_);
+  return queue_.remove(task->client, task);
 }
 
 std::vector<std::shared_ptr<MatchTask>> Matchers::take_ended() {
@@ -52,8 +62,11 @@ std::size_t Matchers::queued() const {
 
 std::optional<Time> Matchers::oldest() const {
   const std::lock_guard lock(mutex_);
-  if (queue_.empty()) return std::nullopt;
-  return queue_.front()->received;
+  std::optional<Time> oldest;
+  queue_.fronts([&](const std::shared_ptr<MatchTask>& task) {
+    if (!oldest || task->received < *oldest) oldest = task->received;
+  });
+  return oldest;
 }
 
 void Matchers::work() {
@@ -63,16 +76,10 @@ void Matchers::work() {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stop_ || !queue_.empty(); });
       if (stop_) return;
-      task = std::move(queue_.front());
-      queue_.pop_front();
-      queue_bytes_ -= bytes_of(task->frames);
+      task = *queue_.pop();
     }
-    auto state = MatchTask::State::queued;
-    if (task->state.compare_exchange_strong(state, MatchTask::State::running)) {
-      run_match(*task);
-    } else {
-      task->answer = error_answer(proto::Code::cancelled, "the request was cancelled before it began");
-    }
+    run_match(*task);
+    task->payload = payload_of(*task);
     task->ended = true;
     {
       const std::lock_guard lock(mutex_);

@@ -1,15 +1,15 @@
-// The pool that matches: `threads` threads, a bounded queue towards them, and an eventfd back. Small requests are run
-// at once by the caller. Calls of the MatchEngine come from the control thread.
+// The pool that matches: `threads` threads, a bounded queue towards them that serves clients in turn, and an eventfd
+// back. Small requests are run at once by the caller. Calls of the MatchEngine come from the control thread.
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "worker/engines.hpp"
 #include "worker/event.hpp"
+#include "worker/fair_queue.hpp"
 
 namespace windlass::worker {
 
@@ -21,6 +21,7 @@ class Matchers final : public MatchEngine {
   Matchers& operator=(const Matchers&) = delete;
 
   bool start(const std::shared_ptr<MatchTask>& task) override;
+  bool withdraw(const std::shared_ptr<MatchTask>& task) override;
   std::vector<std::shared_ptr<MatchTask>> take_ended() override;
   [[nodiscard]] std::size_t queued() const override;
   [[nodiscard]] std::optional<Time> oldest() const override;
@@ -34,8 +35,7 @@ class Matchers final : public MatchEngine {
   Event event_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::shared_ptr<MatchTask>> queue_;
-  std::size_t queue_bytes_ = 0;
+  FairQueue<std::shared_ptr<MatchTask>> queue_;
   std::vector<std::shared_ptr<MatchTask>> ended_;
   bool stop_ = false;
   std::vector<std::thread> threads_;

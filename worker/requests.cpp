@@ -11,6 +11,18 @@ namespace windlass::worker {
 using proto::Code;
 using proto::Type;
 
+namespace {
+
+const std::string kTooManyAskers =
+    std::to_string(kAskersMax) + " peers wait for this request already, as many as may: come again later";
+
+Answer other_payload() {
+  return error_answer(Code::invalid_argument,
+                      "the id was that of another request, with another payload: draw a new id for each request");
+}
+
+}  // namespace
+
 Requests::Requests(Identity identity, Parts parts)
     : identity_(std::move(identity)),
       parts_(std::move(parts)),
@@ -58,7 +70,8 @@ void Requests::message(const Peer& peer, Frames frames, Time now) {
 }
 
 void Requests::serve(const Peer& peer, const proto::Header& header, Frames frames, Time now) {
-  if (header.v < proto::kVersionLowest || header.v > proto::kVersionHighest) {
+  const bool is_hello = header.t == static_cast<std::uint32_t>(Type::hello);  // its body tells the versions
+  if (!is_hello && (header.v < proto::kVersionLowest || header.v > proto::kVersionHighest)) {
     const std::string said = "version " + std::to_string(header.v) + " of the protocol is not spoken here, only " +
                              std::to_string(proto::kVersionLowest) + " to " + std::to_string(proto::kVersionHighest);
     return reply(peer, header, error_answer(Code::failed_precondition, said), now);
@@ -86,7 +99,7 @@ void Requests::serve(const Peer& peer, const proto::Header& header, Frames frame
     case Type::cancel:
       return cancel(peer, header, frames, now);
     case Type::bye:
-      return bye(peer);
+      return bye(peer, now);
     default:
       return begin(peer, header, std::move(frames), now);
   }
@@ -123,7 +136,9 @@ void Requests::hello(const Peer& peer, const proto::Header& header, const Frames
   }
   proto::Welcome welcome;
   welcome.version = std::min(body->version_highest, proto::kVersionHighest);
-  welcome.features = {"match", "session", "stage", "load"};
+  welcome.features = {"match", "session", "stage", "load", "credits"};
+  welcome.credit_requests = kCreditRequests;
+  welcome.credit_bytes = kCreditBytes;
   welcome.software = identity_.software;
   welcome.name = identity_.name;
   welcome.incarnation = identity_.incarnation;
@@ -134,12 +149,14 @@ void Requests::hello(const Peer& peer, const proto::Header& header, const Frames
 }
 
 void Requests::begin(const Peer& peer, const proto::Header& header, Frames frames, Time now) {
-  if (const Answer* kept = journal_.find(header.id)) return reply(peer, header, *kept, now);
-  if (const auto found = running_.find(header.id); found != running_.end()) return attach(found->second, peer);
+  if (const auto* kept = journal_.find(header.id)) return again(peer, header, frames, *kept, now);
+  if (const auto found = running_.find(header.id); found != running_.end()) {
+    return again(peer, header, frames, found->second, now);
+  }
   if (journal_.unbury(header.id)) {
     Answer answer = error_answer(Code::cancelled, "the request was cancelled before it came");
     reply(peer, header, answer, now);
-    return journal_.put(header.id, std::move(answer), now);  // should it come twice
+    return journal_.put(header.id, std::move(answer), payload_of(static_cast<Type>(header.t), frames), now);
   }
   if (draining_) {
     parts_.watcher.refused("draining");
@@ -147,6 +164,7 @@ void Requests::begin(const Peer& peer, const proto::Header& header, Frames frame
                  error_answer(Code::unavailable, "windlassd is shutting down and takes no new work", true), now);
   }
   if (header.dl && *header.dl == 0) {
+    parts_.watcher.refused("expired");
     return reply(peer, header, error_answer(Code::deadline_exceeded, "the deadline was over on arrival", true), now);
   }
   if (header.t == static_cast<std::uint32_t>(Type::match)) return begin_match(peer, header, std::move(frames), now);
@@ -156,22 +174,47 @@ void Requests::begin(const Peer& peer, const proto::Header& header, Frames frame
   begin_stage(peer, header, frames, now);
 }
 
-void Requests::attach(Running& running, const Peer& peer) {
+void Requests::again(const Peer& peer, const proto::Header& header, const Frames& frames, const Journal::Kept& kept,
+                     Time now) {
+  const bool same = !kept.payload || *kept.payload == payload_of(static_cast<Type>(header.t), frames);
+  if (!same) parts_.watcher.refused("other_payload");
+  reply(peer, header, same ? kept.answer : other_payload(), now);
+}
+
+void Requests::again(const Peer& peer, const proto::Header& header, const Frames& frames, Running& running, Time now) {
+  const auto type = static_cast<Type>(header.t);
+  const bool same = type == running.type && (running.task ? are_alike(frames, running.task->frames)
+                                                          : payload_of(type, frames) == running.payload);
+  if (!same) {
+    parts_.watcher.refused("other_payload");
+    return reply(peer, header, other_payload(), now);
+  }
+  if (!attach(running, peer)) refuse_full(peer, header, kTooManyAskers, now);
+}
+
+bool Requests::attach(Running& running, const Peer& peer) {
   for (Asker& asker : running.askers) {
     if (asker.peer != peer) continue;
     asker.gone_since.reset();
-    return;
+    return true;
   }
-  if (running.askers.size() < kAskersMax) running.askers.push_back({peer, std::nullopt});
+  if (running.askers.size() >= kAskersMax) return false;
+  running.askers.push_back({peer, std::nullopt});
+  return true;
+}
+
+void Requests::refuse_full(const Peer& peer, const proto::Header& header, const std::string& said, Time now) {
+  parts_.watcher.refused("queue_full");
+  reply(peer, header, error_answer(Code::resource_exhausted, said, true, kRetryAfterMs), now);
 }
 
 void Requests::ask_progress(const Peer& peer, const proto::Header& header, Time now) {
-  if (const Answer* kept = journal_.find(header.id)) return reply(peer, header, *kept, now);
+  if (const auto* kept = journal_.find(header.id)) return reply(peer, header, kept->answer, now);
   const auto found = running_.find(header.id);
   if (found == running_.end()) {
     return reply(peer, header, error_answer(Code::not_found, "no request of this id is known here"), now);
   }
-  attach(found->second, peer);
+  if (!attach(found->second, peer)) return refuse_full(peer, header, kTooManyAskers, now);
   proto::Progress progress;
   if (found->second.type == Type::stage) progress = parts_.stager.progress(found->second.tag);
   reply(peer, header, answer_of(Type::progress, progress), now);
@@ -185,22 +228,26 @@ void Requests::cancel(const Peer& peer, const proto::Header& header, const Frame
   if (found != running_.end()) {
     result.cancelled = cancel_running(found, now);
   } else if (journal_.find(body->request) == nullptr) {
-    journal_.bury(body->request, now);
+    if (!journal_.bury(body->request, peer.route, now)) {
+      return refuse_full(peer, header, "too many requests that are not known here were cancelled in the last minute",
+                         now);
+    }
     result.cancelled = true;
   }
   reply(peer, header, answer_of(Type::result, result), now);
 }
 
-void Requests::bye(const Peer& peer) {
+void Requests::bye(const Peer& peer, Time now) {
   if (peer.bridge) return;
   peers_.forget(peer.route);
   sessions_.end_of(peer.route);
   // Closing cancels what nobody else waits for. finish() is not called here: nobody is left to hear it.
-  for (auto it = running_.begin(); it != running_.end();) {
-    const auto at = it++;
-    Running& running = at->second;
+  const auto forsaken = ids_of([&](Running& running) {
     const auto left = std::erase_if(running.askers, [&](const Asker& asker) { return asker.peer == peer; });
-    if (left > 0 && running.askers.empty() && !running.detach) cancel_running(at, running.received);
+    return left > 0 && running.askers.empty() && !running.detach;
+  });
+  for (const proto::RequestId& id : forsaken) {
+    if (const auto at = running_.find(id); at != running_.end()) cancel_running(at, now);
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -80,6 +81,7 @@ class Requests {
   [[nodiscard]] std::uint64_t answers_dropped() const { return unsent_.dropped(); }
 
  private:
+  using Deadlines = std::multimap<Time, proto::RequestId>;
   struct Asker {
     Peer peer;
     std::optional<Time> gone_since;
@@ -88,7 +90,11 @@ class Requests {
     proto::Type type{};
     std::vector<Asker> askers;
     Time received{};
+    std::string owner;     // whose credits it holds, or among whose it counts
+    std::size_t bytes = 0;  // of credits
     std::shared_ptr<MatchTask> task;  // of a MATCH or SESSION
+    std::optional<Deadlines::iterator> deadline;
+    Payload payload;                  // of a STAGE
     std::uint64_t tag = 0;            // of a STAGE
     bool detach = false;
     proto::Progress told;
@@ -105,15 +111,38 @@ class Requests {
   void begin_stage(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
   void ask_progress(const Peer& peer, const proto::Header& header, Time now);
   void cancel(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
-  void bye(const Peer& peer);
+  void bye(const Peer& peer, Time now);
+
+  // The id has come again, with the same payload or another.
+  void again(const Peer& peer, const proto::Header& header, const Frames& frames, Running& running, Time now);
+  void again(const Peer& peer, const proto::Header& header, const Frames& frames, const Journal::Kept& kept, Time now);
 
   bool cancel_running(Table::iterator found, Time now);
-  void attach(Running& running, const Peer& peer);
+  bool end_unbegun(Table::iterator found, Answer answer, Time now);
+  void expire(Time now);
+  // The requests under way that `wanted` is true of; to be looked up again, since ending one may begin and end another.
+  template <class Wanted>
+  [[nodiscard]] std::vector<proto::RequestId> ids_of(Wanted&& wanted) {
+    std::vector<proto::RequestId> ids;
+    for (auto& [id, running] : running_) {
+      if (wanted(running)) ids.push_back(id);
+    }
+    return ids;
+  }
+  // False where too many ask for it already.
+  bool attach(Running& running, const Peer& peer);
+  // Whether the client may have one more under way; answers it where not.
+  bool admit(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
+  bool admit_stage(const Peer& peer, const proto::Header& header, Time now);
+  void refuse_full(const Peer& peer, const proto::Header& header, const std::string& said, Time now);
+  void wait_for(const Peer& peer, const std::shared_ptr<MatchTask>& task, Time now);
   void finish(Table::iterator found, Answer answer, Time now);
   void refuse(Table::iterator found, const Answer& answer, Time now);
+  void end_at_once(const Peer& peer, const proto::Header& header, MatchTask& task, Time now);
   void take_matches(Time now);
   void take_stages(Time now);
   void tell_progress(Table::iterator found, Time now);
+  void tell_all_progress(Time now);
   void cancel_for_the_gone(Time now);
   void advance(MatchSession& session, Time now);
   void probe_sessions(Time now);
@@ -128,8 +157,11 @@ class Requests {
   Sessions sessions_;
   Unsent unsent_;
   Table running_;
-  std::unordered_map<std::uint64_t, proto::RequestId> stages_;  // by tag
+  Deadlines deadlines_;                                         // of what waits or runs with the matchers
+  std::map<std::uint64_t, proto::RequestId> stages_;            // by tag
+  std::unordered_map<std::string, std::size_t> stages_of_;      // clients
   std::uint64_t next_tag_ = 1;
+  std::uint64_t told_last_ = 0;  // the tag whose progress was told last
   Time progress_due_{};
   Time retry_due_{};
   Time sweep_due_{};

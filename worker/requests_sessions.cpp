@@ -14,7 +14,7 @@ void Requests::begin_session(const Peer& peer, const proto::Header& header, Fram
   if (body->op == SessionOp::open) {
     Answer answer = sessions_.open(peer.route, body->rows, header.id, now);
     reply(peer, header, answer, now);
-    if (answer.type == Type::result) journal_.put(header.id, std::move(answer), now);
+    if (answer.type == Type::result) journal_.put(header.id, std::move(answer), payload_of(Type::session, frames), now);
     return;
   }
   const std::shared_ptr<MatchSession> session = sessions_.find(peer.route, body->session);
@@ -28,25 +28,20 @@ void Requests::begin_session(const Peer& peer, const proto::Header& header, Fram
     sessions_.close(peer.route, body->session);
     Answer answer = answer_of(Type::result, proto::SessionAnswer{{}, session->version(), {}, {}});
     reply(peer, header, answer, now);
-    return journal_.put(header.id, std::move(answer), now);
+    return journal_.put(header.id, std::move(answer), payload_of(Type::session, frames), now);
   }
   if (session->waiting.size() >= kSessionQueueMax) {
-    parts_.watcher.refused("queue_full");
-    const std::string said = "too many requests of this session wait already: come again later";
-    return reply(peer, header, error_answer(Code::resource_exhausted, said, true, 100), now);
+    return refuse_full(peer, header, "too many requests of this session wait already: come again later", now);
   }
+  if (!admit(peer, header, frames, now)) return;
   auto task = std::make_shared<MatchTask>();
   task->id = header.id;
+  task->client = peer.route;
   task->frames = std::move(frames);
   task->received = now;
   task->session = session;
   if (header.dl) task->deadline = now + std::chrono::milliseconds(*header.dl);
-  Running running;
-  running.type = Type::session;
-  running.askers.push_back({peer, std::nullopt});
-  running.received = now;
-  running.task = task;
-  running_.emplace(header.id, std::move(running));
+  wait_for(peer, task, now);
   session->waiting.push_back(std::move(task));
   advance(*session, now);
 }
@@ -68,7 +63,7 @@ void Requests::advance(MatchSession& session, Time now) {
     if (!parts_.matchers.start(task)) {
       parts_.watcher.refused("queue_full");
       const std::string said = "too many matches wait already: come again later";
-      refuse(found, error_answer(Code::resource_exhausted, said, true, 100), now);
+      refuse(found, error_answer(Code::resource_exhausted, said, true, kRetryAfterMs), now);
     } else if (task->ended) {
       finish(found, std::move(task->answer), now);
     } else {

@@ -95,6 +95,7 @@ class RequestsSessionsTest : public ::testing::Test {
       task->ended = true;
       return true;
     }
+    bool withdraw(const std::shared_ptr<MatchTask>& task) override { return std::erase(held, task) > 0; }
     std::vector<std::shared_ptr<MatchTask>> take_ended() override {
       for (const auto& task : held) run_match(*task);
       return std::exchange(held, {});

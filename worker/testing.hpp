@@ -49,6 +49,7 @@ class FakeMatchers final : public MatchEngine {
     waiting.push_back(task);
     return true;
   }
+  bool withdraw(const std::shared_ptr<MatchTask>& task) override { return !begun && std::erase(waiting, task) > 0; }
   std::vector<std::shared_ptr<MatchTask>> take_ended() override { return std::exchange(ended, {}); }
   [[nodiscard]] std::size_t queued() const override { return waiting.size(); }
   [[nodiscard]] std::optional<Time> oldest() const override { return std::nullopt; }
@@ -63,6 +64,7 @@ class FakeMatchers final : public MatchEngine {
   }
 
   bool refuse = false;
+  bool begun = false;  // whatever was handed over is at work: nothing is taken back
   int started = 0;
   std::vector<std::shared_ptr<MatchTask>> waiting;
   std::vector<std::shared_ptr<MatchTask>> ended;

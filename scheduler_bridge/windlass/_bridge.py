@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import weakref
 from collections.abc import Iterable
@@ -130,7 +131,7 @@ class Bridge:
         """Hands a STAGE over without waiting for anything."""
         request_id = new_id()
         remote = RemoteStage(request.transfers, lambda: self._thread.cancel(request_id), progress)
-        self._thread.submit_stage(request_id, node, request.body(detach=detach), remote, detach)
+        self._thread.submit_stage(request_id, node, functools.partial(request.body, detach=detach), remote, detach)
         return remote
 
     def submit_and_wait(self, node: str, request: StageRequest) -> Accepted:

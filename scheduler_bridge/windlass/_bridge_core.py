@@ -25,6 +25,9 @@ NODES_MAX = 65_536
 NAME_BYTES_MAX = 255
 LABELS_MAX = 1024
 
+_ANSWERS = frozenset({Type.RESULT, Type.ERROR, Type.WELCOME})  # never answered, whatever is wrong with them
+_SPOKEN = f"{_wire.VERSION} to {_wire.VERSION}"
+
 _log = logging.getLogger("windlass.bridge")
 
 
@@ -61,9 +64,14 @@ class BridgeCore:
         }
 
     def handle(self, routing: bytes, message: Message, now: float) -> list[Send]:
-        handler = self._handlers.get(message.header.type)
+        kind = message.header.type
+        if message.header.version != _wire.VERSION and kind != Type.HELLO:  # whose body tells the versions
+            said = f"version {message.header.version} of the protocol is not spoken here, only {_SPOKEN}"
+            return [] if kind in _ANSWERS else [_error(routing, message, Code.FAILED_PRECONDITION, said)]
+        handler = self._handlers.get(kind)
         if handler is None:
-            return [_error(routing, message, Code.UNIMPLEMENTED, f"a bridge takes no message {message.header.type}")]
+            said = f"a bridge takes no message {kind}"
+            return [] if kind in _ANSWERS else [_error(routing, message, Code.UNIMPLEMENTED, said)]
         return handler(routing, message, now)
 
     def tick(self, now: float, drained: bool) -> list[Send]:
@@ -241,8 +249,10 @@ def _version_fault(versions: Any) -> str | None:
     if not isinstance(versions, list) or len(versions) != 2 or not all(type(part) is int for part in versions):
         return "HELLO tells the versions as [lowest, highest]"
     lowest, highest = versions
+    if not 0 <= lowest <= highest < 2**32:
+        return f"versions {lowest} to {highest} are none: HELLO tells them as [lowest, highest]"
     if not lowest <= _wire.VERSION <= highest:
-        return f"the other side speaks versions {lowest} to {highest}, this bridge {_wire.VERSION} to {_wire.VERSION}"
+        return f"the other side speaks versions {lowest} to {highest}, this bridge {_SPOKEN}"
     return None
 
 

@@ -22,7 +22,7 @@ from ._grants import Asking, Grant, Send
 from ._keys import Folder
 from ._loop import Loop
 from ._nodes import State
-from ._requests import Request, run_callback
+from ._requests import Body, Request, run_callback
 from ._stage_remote import RemoteStage
 from ._wire import Header, Message, Type
 
@@ -53,9 +53,7 @@ class BridgeThread:
         self.loop = Loop("windlass-bridge", "bridge", self._run)
         self.loop.post(lambda: None)  # starts the thread
 
-    def submit_stage(
-        self, request_id: bytes, node: str, body: dict[str, Any], remote: RemoteStage, detach: bool
-    ) -> None:
+    def submit_stage(self, request_id: bytes, node: str, body: Body, remote: RemoteStage, detach: bool) -> None:
         """Sends a STAGE to a node; any thread."""
         request = Request(request_id, Type.STAGE, body, (), remote, ACCEPT_S, lasting=True, detach=detach)
         self.loop.post(lambda: self._add(node, request))
@@ -235,7 +233,7 @@ class BridgeThread:
             core.place(request.id, entry.routing)
             request.sent = True
             request.sink.going_out()
-            error = self._send_to(entry.routing, Message(Header(Type.STAGE, request.id), request.body))
+            error = self._send_to(entry.routing, Message(Header(Type.STAGE, request.id), request.made()))
         if error is not None:
             self._end(request.id, error)
         self._tell()

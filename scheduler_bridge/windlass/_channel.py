@@ -2,29 +2,42 @@
 
 Callers hand work over through a queue and an eventfd and wait on futures; no lock is held across I/O. The connection
 is made with the first request. When it breaks, what was under way ends UNAVAILABLE and the next request makes a new
-one. A forked child is refused by its pid.
+one. What the daemon does not take yet (`_credits`) waits here, bulk alone; control goes ahead. A forked child is
+refused by its pid.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import zmq
 
 from . import __version__, _wire
-from ._errors import Cancelled, Code, InvalidArgument, Unavailable, Unimplemented, WindlassError
+from ._credits import BULK, FEATURE, Credits
+from ._errors import (
+    Cancelled,
+    Code,
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+    WindlassError,
+)
 from ._keys_curve import Credentials
 from ._link import Link
 from ._loop import Loop
 from ._reply import Sink, error_of_body
-from ._requests import Request, Requests
+from ._requests import Body, Request, Requests, run_callback
 from ._wire import Header, Message, Type
 
 GREETING_S = 3.0  # from the attempt to connect until the WELCOME
 CLOSE_S = 10.0  # what close() gives its transfers to end
+REQUESTS_MAX = 10_000  # under way and waiting, of one client
 _POLL_MAX_S = 60.0
+_ANSWERS = frozenset({Type.RESULT, Type.ERROR, Type.PROGRESS})
 
 
 class Channel:
@@ -36,6 +49,8 @@ class Channel:
         self.loop = Loop(f"windlass-{role}", role, self._run)
         self._role = role
         self._requests = Requests()  # from here on: the thread's
+        self._credits = Credits()
+        self._waiting: deque[bytes] = deque()  # bulk that is not sent yet, in order; what has ended is passed over
         self._link: Link | None = None
         self._greeting_by = 0.0
         self._hello_id = b""
@@ -44,7 +59,7 @@ class Channel:
     def submit(
         self,
         kind: Type,
-        body: dict[str, Any],
+        body: Body,
         sink: Sink,
         *,
         columns: Sequence[_wire.Column] = (),
@@ -133,6 +148,8 @@ class Channel:
                 self._requests.end(error.id, self._odd_answer(error))
             return
         kind, request_id = message.header.type, message.header.id
+        if kind in _ANSWERS and self._credits.free(request_id):
+            self._send_waiting()
         if request_id == self._hello_id:
             self._greeted(message)
         elif kind == Type.PROGRESS:
@@ -143,6 +160,9 @@ class Channel:
             self._refused(request_id, message.body)
         elif kind == Type.BYE:
             self._lose_link(f"the daemon at {self.endpoint} has ended")
+        elif kind != Type.WELCOME:
+            said = f"a {self._role} serves no message of type {kind}"
+            self._send(Type.ERROR, request_id, {"code": int(Code.UNIMPLEMENTED), "message": said, "retryable": False})
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
@@ -152,6 +172,8 @@ class Channel:
                 f"{self.endpoint} does not answer: nothing within {GREETING_S:g} s of the attempt to connect"
             )
             link = None
+        if self._waiting and self._forget_lost(now):
+            self._send_waiting()
         for request in self._requests.signs_due(now):
             if link is not None and link.ready:
                 self._send(Type.PROGRESS, request.id, {})
@@ -183,15 +205,26 @@ class Channel:
         self._send(
             Type.HELLO,
             self._hello_id,
-            {"role": self._role, "versions": versions, "features": [], "software": software, "pid": self.loop.pid},
+            {
+                "role": self._role,
+                "versions": versions,
+                "features": [FEATURE],
+                "software": software,
+                "pid": self.loop.pid,
+            },
         )
 
     def _greeted(self, message: Message) -> None:
         assert self._link is not None
         if message.header.type == Type.WELCOME and message.body.get("version") == _wire.VERSION:
             self._link.ready = True
-            for request in self._requests.unsent():
-                self._send_request(request)
+            self._credits.agree(message.body)
+            unsent = self._requests.unsent()
+            self._waiting = deque(request.id for request in unsent if request.kind in BULK)
+            for request in unsent:
+                if request.kind not in BULK:
+                    self._send_request(request)
+            self._send_waiting()
             return
         if message.header.type == Type.ERROR:
             error = error_of_body(message.body)
@@ -213,6 +246,7 @@ class Channel:
 
     def _drop_link(self, say_bye: bool = False) -> None:
         link, self._link = self._link, None
+        self._credits.clear()
         if link is None:
             return
         if say_bye and link.ready:
@@ -225,23 +259,60 @@ class Channel:
     # ---- Requests ----------------------------------------------------------------------------------------------------
 
     def _add(self, request: Request) -> None:
+        if len(self._requests) >= REQUESTS_MAX:
+            full = ResourceExhausted(
+                f"this client has {REQUESTS_MAX} requests under way, as many as one may: wait for answers",
+                retryable=True,
+                retry_after=1.0,
+            )
+            run_callback(lambda: request.sink.fail(full))
+            return
         self._requests.add(request, time.monotonic())
         if self._link is None:
             self._connect()
+        elif self._link.ready and request.kind in BULK:
+            self._waiting.append(request.id)
+            self._send_waiting()
         elif self._link.ready:
             self._send_request(request)
 
-    def _send_request(self, request: Request) -> None:
-        request.sent = True
-        header = Header(request.kind, request.id, request.remaining_ms(time.monotonic()))
+    def _send_waiting(self) -> None:
+        """Sends bulk in its order, as far as the daemon takes it."""
+        while self._waiting and self._link is not None and self._link.ready:
+            request = self._requests.get(self._waiting[0])
+            if request is not None and not request.sent and not self._send_request(request):
+                return
+            self._waiting.popleft()
+
+    def _send_request(self, request: Request) -> bool:
+        """False where it has to wait for the daemon to take more."""
+        bulk = request.kind in BULK
+        if bulk and not self._credits.fits(request.size):
+            return False
+        now = time.monotonic()
+        header = Header(request.kind, request.id, request.remaining_ms(now))
         try:
-            frames = _wire.encode(Message(header, request.body, request.columns))
+            frames = _wire.encode(Message(header, request.made(), request.columns))
         except (_wire.WireError, ValueError, TypeError, OverflowError) as error:
             self._requests.end(request.id, InvalidArgument(f"the request cannot be sent: {error}"))
-            return
+            return True
+        request.size = sum(len(frame) for frame in frames[1:])
+        if bulk and not self._credits.fits(request.size):
+            return False
+        if bulk:
+            self._credits.take(request.id, request.size, now)
         assert self._link is not None
+        request.sent = True
         request.sink.going_out()
         self._link.send(frames)
+        return True
+
+    def _forget_lost(self, now: float) -> bool:
+        """Frees what requests that nobody waits for have held too long; True where there were any."""
+        lost = [request_id for request_id in self._credits.lost(now) if self._requests.get(request_id) is None]
+        for request_id in lost:
+            self._credits.free(request_id)
+        return bool(lost)
 
     def _send(self, kind: Type, request_id: bytes, body: dict[str, Any]) -> None:
         assert self._link is not None

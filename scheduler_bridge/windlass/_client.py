@@ -174,7 +174,7 @@ class Client:
         remote = RemoteStage(request.transfers, lambda: self._channel.cancel(request_id), progress)
         self._channel.submit(
             Type.STAGE,
-            request.body(detach=detach),
+            functools.partial(request.body, detach=detach),
             remote,
             timeout=self._timeout,
             lasting=True,

@@ -23,12 +23,14 @@ SILENCE_S = 30.0  # after which a daemon that does not answer them is held for d
 
 _log = logging.getLogger("windlass.client")
 
+Body = dict[str, Any] | Callable[[], dict[str, Any]]  # what tells of the time that remains is made when it is sent
+
 
 @dataclass
 class Request:
     id: bytes
     kind: Type
-    body: dict[str, Any]
+    body: Body
     columns: tuple[Column, ...]
     sink: Sink
     timeout: float | None  # seconds from `add`; of a lasting one until it is accepted
@@ -37,8 +39,13 @@ class Request:
     sent: bool = False
     accepted: bool = False
     greeted_again: bool = False
+    size: int = 0  # bytes of body and columns, once known
     deadline: float = math.inf  # by the Channel's clock
     sign_at: float = math.inf
+
+    def made(self) -> dict[str, Any]:
+        """The body, as it is to be sent now."""
+        return self.body() if callable(self.body) else self.body
 
     def remaining_ms(self, now: float) -> int | None:
         """What stands in the header as `dl`."""

@@ -84,10 +84,12 @@ def own_threads() -> list[str]:
 class Raw:
     """A DEALER that sends what it likes."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, routing_id: bytes | None = None) -> None:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 200
+        if routing_id is not None:
+            self._socket.routing_id = routing_id
         self._socket.connect(address)
 
     def __enter__(self) -> Raw:

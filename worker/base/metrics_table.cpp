@@ -35,7 +35,7 @@ constexpr MetricInfo kTable[] = {
      "windlass_requests_refused_total",
      K::counter,
      "Requests refused before any work.",
-     {MetricLabel{"reason", "draining|queue_full|not_served|permission|expired|other"}}},
+     {MetricLabel{"reason", "draining|queue_full|other_payload|not_served|permission|expired|other"}}},
     {M::peers_refused,
      "windlass_peers_refused_total",
      K::counter,
