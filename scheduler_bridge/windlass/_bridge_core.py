@@ -198,8 +198,14 @@ class BridgeCore:
             if sends is not None:
                 self.nodes.heard(entry)
                 return sends
-        if self._heard(routing, message) is not None:
-            self.end(message.header.id, self._outcome_of(message))
+        if self._heard(routing, message) is None:
+            return []
+        request = self.requests.get(message.header.id)
+        unknown = message.header.type == Type.ERROR and message.body.get("code") == Code.NOT_FOUND
+        if unknown and request is not None and request.asked_after and not request.accepted:
+            request.asked_after = False  # it never came: ZeroMQ loses what a broken connection had in hand
+            return [(routing, Message(Header(Type.STAGE, request.id), request.made()))]
+        self.end(message.header.id, self._outcome_of(message))
         return []
 
     def _outcome_of(self, message: Message) -> Message | WindlassError:

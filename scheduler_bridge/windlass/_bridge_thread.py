@@ -233,6 +233,7 @@ class BridgeThread:
             core.place(request.id, entry.routing)
             request.sent = True
             request.sink.going_out()
+            core.requests.expect(request, time.monotonic())
             error = self._send_to(entry.routing, Message(Header(Type.STAGE, request.id), request.made()))
         if error is not None:
             self._end(request.id, error)

@@ -28,6 +28,8 @@ _REFUSALS: dict[int, str] = {
     zmq.Event.HANDSHAKE_FAILED_NO_DETAIL: "it broke the handshake off: does one side have keys and the other none?",
 }
 _LINGER_MS = 200  # for the BYE
+_HEARTBEAT_MS = 5_000
+_SILENCE_MS = 30_000  # as long as a daemon may be silent in the middle of a call
 
 
 class Link:
@@ -44,7 +46,10 @@ class Link:
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.setsockopt(zmq.MAXMSGSIZE, _wire.COLUMN_BYTES_MAX)
-        self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        if endpoint.startswith("tcp:"):  # a host that went without a word is found out, if nobody asks it
+            self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+            self.socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+            self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _SILENCE_MS)
         self.socket.setsockopt(zmq.IPV6, int("[" in endpoint))
         if credentials is not None:
             credentials.protect(self.socket)

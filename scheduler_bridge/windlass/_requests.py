@@ -19,6 +19,7 @@ from ._reply import Silence, Sink
 from ._wire import Column, Message, Type
 
 SIGN_OF_LIFE_S = 5.0  # how often a lasting request asks
+ASK_AGAIN_S = 1.0  # how often one asks that is not accepted, where it may have been lost on its way
 SILENCE_S = 30.0  # after which a daemon that does not answer them is held for dead
 
 _log = logging.getLogger("windlass.client")
@@ -39,6 +40,7 @@ class Request:
     sent: bool = False
     accepted: bool = False
     greeted_again: bool = False
+    asked_after: bool = False  # since it was sent, or sent anew
     size: int = 0  # bytes of body and columns, once known
     deadline: float = math.inf  # by the Channel's clock
     sign_at: float = math.inf
@@ -88,6 +90,11 @@ class Requests:
         if request.timeout is not None:
             self._due(request, now + request.timeout)
 
+    def expect(self, request: Request, now: float) -> None:
+        """It went out by a way that may lose it: asked after from now on, by `signs_due`."""
+        request.sign_at = now + ASK_AGAIN_S
+        self._lasting[request.id] = request
+
     def advance(self, request_id: bytes, body: dict[str, Any], now: float) -> None:
         """A PROGRESS has come: a lasting request is accepted, and the daemon alive."""
         request = self._by_id.get(request_id)
@@ -120,10 +127,11 @@ class Requests:
             self.end(request_id, copy.copy(error))
 
     def signs_due(self, now: float) -> list[Request]:
-        """Lasting requests whose sign of life is due now; the next is due SIGN_OF_LIFE_S later."""
+        """Lasting requests whose sign of life is due now, and expected ones that are to be asked after."""
         due = [request for request in self._lasting.values() if request.sign_at <= now]
         for request in due:
-            request.sign_at = now + SIGN_OF_LIFE_S
+            request.sign_at = now + (SIGN_OF_LIFE_S if request.accepted else ASK_AGAIN_S)
+            request.asked_after = True
         return due
 
     def silent(self, now: float) -> list[Request]:
@@ -131,7 +139,7 @@ class Requests:
         late = [request for request in self._lasting.values() if request.deadline <= now]
         while self._deadlines and self._deadlines[0][0] <= now:
             request = self._by_id.get(heapq.heappop(self._deadlines)[1])
-            if request is None or request.accepted:
+            if request is None or request.id in self._lasting:
                 continue
             if request.deadline <= now:
                 late.append(request)

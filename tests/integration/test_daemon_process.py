@@ -213,8 +213,10 @@ def test_the_same_id_gets_the_same_answer(raw: Raw):
     body = {**how, "tasks": 1, "offers": 1, "columns": [], "task_amounts": [None], "offer_amounts": [None]}
     first = raw.ask(Type.MATCH, body)
     assert first.header.type == Type.RESULT and first.body["placed"] == 1
-    again = raw.ask(Type.MATCH, {**body, "tasks": 0})
-    assert again.body == first.body, "it is not run again"
+    assert raw.ask(Type.MATCH, body).body == first.body
+    other = raw.ask(Type.MATCH, {**body, "tasks": 0})
+    assert (other.header.type, other.body["code"]) == (Type.ERROR, 3), "the id is another request's"
+    assert raw.ask(Type.MATCH, body).body == first.body
     assert raw.ask(Type.MATCH, {**body, "tasks": 0}, b"1" * 16).body["placed"] == 0
 
 

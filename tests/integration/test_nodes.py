@@ -280,3 +280,32 @@ def test_the_dead_are_not_kept_without_end(world: World, monkeypatch: pytest.Mon
         world.hello(f"n{number}")
         world.send(f"n{number}/{'1' * 16}".encode(), Type.BYE)
     assert list(world.core.nodes.snapshot()) == [f"n{number}" for number in range(15, 20)]
+
+
+def test_a_stage_that_was_lost_on_its_way_is_sent_anew(world: World):
+    world.hello("a")
+    ends = world.stage(A)
+    request = world.core.requests.get(ID)
+    assert request is not None
+    unknown = {"code": 5, "message": "no request of this id is known here"}
+    world.core.requests.expect(request, world.now)
+    assert world.core.requests.signs_due(world.now) == []
+    for _ in range(2):
+        assert world.core.requests.signs_due(world.now + 1.5) == [request], "it is asked after"
+        (again,) = world.send(A, Type.ERROR, unknown, ID)
+        assert (again.header.type, again.header.id) == (Type.STAGE, ID)
+        world.now += 1.5
+    world.send(A, Type.PROGRESS, {"bytes": 0}, ID)
+    assert world.core.requests.signs_due(world.now + 1.5) == [], "it is accepted"
+    assert world.core.requests.signs_due(world.now + 6) == [request]
+    assert world.send(A, Type.ERROR, unknown, ID) == []
+    world.tell()
+    assert [error.code for error in ends.errors] == [5]
+
+
+def test_a_stage_that_is_refused_not_found_is_not_sent_anew(world: World):
+    world.hello("a")
+    ends = world.stage(A)
+    assert world.send(A, Type.ERROR, {"code": 5, "message": "no"}, ID) == []
+    world.tell()
+    assert len(ends.errors) == 1
