@@ -277,9 +277,11 @@ void Daemon::State::turn(Time now, const Endpoint::Ready& ready) {
   publish(now);
 }
 
-bool Daemon::State::drained(Time now) {
+// What clients sent before they heard of the end is read and answered, for a while.
+bool Daemon::State::drained(Time now, bool more_to_read) {
   if (!draining_since) return false;
-  if (requests->idle() || now - *draining_since > kDrainMax) return true;
+  const Time::duration since = now - *draining_since;
+  if (since > kDrainMax || (requests->idle() && (!more_to_read || since > kDrainRead))) return true;
   if (now - *draining_since > kDrainPark && !std::exchange(ended_all, true)) requests->park_all(now);
   return false;
 }
@@ -311,7 +313,7 @@ int Daemon::State::run() {
     const Endpoint::Ready ready = endpoint.wait(fds, until_next(Clock::now()));
     const Time now = Clock::now();
     turn(now, ready);
-    if (drained(now)) break;
+    if (drained(now, ready.local)) break;
   }
   finish(Clock::now());
   return 0;

@@ -46,7 +46,7 @@ struct Daemon::State final : Outbox {
   void mind_grants(Time now);
   void take_signals(Time now);
   void publish(Time now);
-  bool drained(Time now);
+  bool drained(Time now, bool more_to_read);
 
   // The session's wishes.
   void apply(const Actions& actions, Time now);

@@ -51,6 +51,7 @@ inline constexpr std::chrono::milliseconds kProgressPeriod{100};
 inline constexpr std::size_t kProgressPerPeriod = 1000;  // STAGE requests told of; the others in the next
 inline constexpr std::chrono::seconds kProgressProbe{5};  // said again though nothing changed: finds out who is gone
 inline constexpr std::chrono::seconds kClientGone{30};    // then its transfers are cancelled
+inline constexpr std::chrono::seconds kDrainRead{2};      // after SIGTERM: for what keeps coming though nothing runs
 inline constexpr std::chrono::seconds kDrainPark{6};      // after SIGTERM: what still runs is parked
 inline constexpr std::chrono::seconds kDrainMax{8};       // then the process ends all the same
 inline constexpr std::chrono::seconds kCloseMax{1};       // for threads and files to be closed after that
@@ -65,7 +66,7 @@ static_assert(kCreditRequests < kUnsentPerPeerMax, "who keeps to its credits los
 static_assert(kUnsentPerPeerMax < kUnsentMax && kUnsentBytesPerPeerMax < kUnsentBytesMax, "one peer does not take all");
 static_assert(kStagesPerClientMax < kStagesOfClientsMax && kStagesOfClientsMax < kStagesMax, "the bridge finds room");
 static_assert(kTombstonesPerPeerMax < kTombstonesMax, "one peer does not take all");
-static_assert(kDrainPark < kDrainMax);
+static_assert(kDrainRead < kDrainPark && kDrainPark < kDrainMax);
 static_assert(kDrainMax + kCloseMax < std::chrono::seconds{10}, "SIGTERM ends within 10 s");
 static_assert(kProgressProbe < kClientGone);
 static_assert(kStagesMax / kProgressPerPeriod * kProgressPeriod <= kProgressProbe, "all are told of within a probe");

@@ -234,6 +234,16 @@ TEST_F(RequestsTest, WhoeverEndsHisRequestsHasHisCreditsBack) {
   }
 }
 
+TEST_F(RequestsTest, WhatADrainDoesNotComeToIsAnsweredUnavailable) {
+  hello(client);
+  say(Type::match, 'm', match_body());
+  requests.drain();
+  EXPECT_FALSE(requests.idle());
+  requests.park_all(now);
+  EXPECT_EQ(only_error(), Code::unavailable);
+  EXPECT_TRUE(requests.idle() && !requests.parked());
+}
+
 TEST_F(RequestsTest, OneClientTakesNotAllStages) {
   hello(client);
   hello(other);

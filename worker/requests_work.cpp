@@ -164,7 +164,8 @@ void Requests::park_all(Time now) {
     const auto at = running_.find(id);
     if (at == running_.end()) continue;
     if (at->second.type != Type::stage) {
-      cancel_running(at, now);
+      end_unbegun(at, error_answer(Code::unavailable, "windlassd stops, and did not come to this: ask another", true),
+                  now);
       continue;
     }
     parked_ = true;

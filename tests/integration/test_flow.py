@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -326,3 +328,37 @@ def test_a_client_of_an_earlier_version_works_within_the_same_bounds(busy: windl
             ask(raw, *heavy(3), number.to_bytes(16, "little"))
         kinds = Counter(answer.header.type for answer in answers(raw, welcome.body["credit_requests"]))
         assert kinds == {Type.RESULT: welcome.body["credit_requests"]}
+
+
+def test_a_drain_under_load_loses_nothing(busy: windlass.LocalNode, tmp_path):
+    (tmp_path / "source").write_bytes(b"x" * (8 << 20))
+    with Raw(busy.address) as one, Raw(busy.address) as two, busy.client() as client:
+        before = {raw: [new_id() for _ in range(100)] for raw in (one, two)}
+        for raw in before:
+            raw.hello()
+        staged = client.submit_stage([windlass.Transfer(tmp_path / "source", tmp_path / "target")])
+        for raw, ids in before.items():
+            for request_id in ids:
+                ask(raw, *heavy(3000), request_id)
+        first = one.answer(60)
+        assert busy.pid is not None and first is not None
+        os.kill(busy.pid, signal.SIGTERM)
+        after = {raw: [new_id() for _ in range(20)] for raw in before}
+        for raw, ids in after.items():
+            for request_id in ids:
+                ask(raw, *heavy(10), request_id)
+        came = {raw: [] if raw is two else [first] for raw in before}
+        for raw, messages in came.items():
+            while not messages or messages[-1].header.type != Type.BYE:
+                answer = raw.answer(15)
+                assert answer is not None, "it says BYE last"
+                messages.append(answer)
+        for raw, messages in came.items():
+            counts = Counter(message.header.id for message in messages)
+            assert all(counts[request_id] == 1 for request_id in before[raw]), "each is answered, once"
+            assert all(counts[request_id] <= 1 for request_id in after[raw])
+            refusals = [message for message in messages if message.header.type == Type.ERROR]
+            assert all(code_of(message) == windlass.Code.UNAVAILABLE for message in refusals)
+        assert staged.result(15).transfers[0].state == "done"
+        assert (tmp_path / "target").stat().st_size == 8 << 20
+    eventually(lambda: busy.pid is None, what="it has ended")
