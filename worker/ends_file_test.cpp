@@ -96,7 +96,8 @@ TEST_F(EndsFileTest, IsBoundedAndKeepsTheLatest) {
     }
     file.ended(id_of('z'), std::string(kEndBytesMax + 1, 'x'));
   }
-  EXPECT_LE(std::filesystem::file_size(path) + std::filesystem::file_size(path + ".old"), 2 * kAnswersMax * (28 + sizeof(Payload)));
+  EXPECT_LE(std::filesystem::file_size(path) + std::filesystem::file_size(path + ".old"),
+            2 * kAnswersMax * (28 + sizeof(Payload)));
   const auto earlier = opened().take_earlier();
   EXPECT_EQ(earlier.size(), kAnswersMax + 10);
   std::size_t last = 0;

@@ -25,8 +25,8 @@ struct MatchTask {
   std::optional<proto::Match> match;  // the body of a MATCH, where it was read already
   std::optional<Time> deadline;
   std::shared_ptr<MatchSession> session;  // null: a MATCH
-  Answer answer;                           // once ended
-  std::optional<Payload> payload;          // of the frames, where a matcher has summed them up
+  Answer answer;                          // once ended
+  std::optional<Payload> payload;         // of the frames, where a matcher has summed them up
   bool ended = false;
   Time received{};
   double seconds = 0;  // of the engine alone

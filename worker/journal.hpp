@@ -1,8 +1,7 @@
 // The answers of requests that have ended, for those who ask again: same id, same answer. Kept for kAnswerKeep, and of
 // those the latest kAnswersMax within kAnswersBytesMax. An id belongs to its first payload, whose sum stands beside the
-// answer. Further the ids that were cancelled before their request came, and where there is a file for it those of STAGE
-// requests that an earlier process accepted: never begun again.
-// No clock: the time is handed in. Control thread.
+// answer. Further the ids that were cancelled before their request came, and where there is a file for it those of
+// STAGE requests that an earlier process accepted: never begun again. No clock: the time is handed in. Control thread.
 #pragma once
 
 #include <deque>
@@ -52,8 +51,8 @@ class Journal {
   void keep(const proto::RequestId& id, Kept kept, Time now);
 
   std::optional<EndsFile> file_;
-  std::unordered_set<proto::RequestId, proto::RequestIdHash> begun_;    // and not ended; in the file
-  ById<Kept> earlier_;                                                  // of processes before this one: not known
+  std::unordered_set<proto::RequestId, proto::RequestIdHash> begun_;  // and not ended; in the file
+  ById<Kept> earlier_;                                                // of processes before this one: not known
   ById<Kept> answers_;
   std::deque<Entry> by_age_;
   std::size_t bytes_ = 0;

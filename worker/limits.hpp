@@ -9,8 +9,8 @@ namespace windlass::worker {
 
 inline constexpr std::size_t kPeersMax = 65'536;  // clients that have said HELLO
 inline constexpr std::chrono::minutes kPeerIdleMax{
-    10};                                             // without a word and without work: forgotten, may say HELLO again
-inline constexpr std::size_t kAskersMax = 16;           // of one request
+    10};                                       // without a word and without work: forgotten, may say HELLO again
+inline constexpr std::size_t kAskersMax = 16;  // of one request
 inline constexpr std::uint64_t kCreditRequests = 256;  // MATCH and SESSION under way of one client
 inline constexpr std::uint64_t kCreditBytes = std::uint64_t{256} << 20U;
 inline constexpr std::uint64_t kRetryAfterMs = 100;  // what a refusal for want of room says
@@ -22,7 +22,7 @@ inline constexpr std::size_t kSessionQueueMax = 256;  // requests of one session
 inline constexpr std::size_t kStagesMax = 10'000;     // STAGE requests that run at once
 inline constexpr std::size_t kStagesOfClientsMax = 8'000;
 inline constexpr std::size_t kStagesPerClientMax = 2'500;
-inline constexpr std::size_t kAnswersMax = 10'000;    // kept for those who ask again
+inline constexpr std::size_t kAnswersMax = 10'000;  // kept for those who ask again
 inline constexpr std::size_t kAnswersBytesMax = std::size_t{64} << 20U;
 inline constexpr std::chrono::seconds kAnswerKeep{60};
 inline constexpr std::size_t kEndBytesMax = std::size_t{4} << 20U;  // of one RESULT that outlives a restart
@@ -40,7 +40,7 @@ inline constexpr std::chrono::seconds kUnsentKeep{30};
 inline constexpr std::chrono::milliseconds kUnsentRetry{20};
 inline constexpr int kSocketQueueMax = 1000;               // messages per peer within ZeroMQ, each way
 inline constexpr int kMessagesPerTurn = 64;                // read from one socket before the others have their turn
-inline constexpr std::chrono::milliseconds kTurnMax{5};      // and no longer than this
+inline constexpr std::chrono::milliseconds kTurnMax{5};    // and no longer than this
 inline constexpr std::size_t kKeyedConnectionsMax = 8192;  // of the listener with keys
 inline constexpr std::size_t kKeyedSilentMax = 512;        // of those, that have not said a whole message yet
 inline constexpr int kKeyedBacklog = 128;
@@ -48,7 +48,7 @@ inline constexpr std::chrono::seconds kKeyListPeriod{1};    // between two looks
 inline constexpr std::uint64_t kGreetingBytesMax = 65'536;  // from the first byte to the end of the HELLO
 inline constexpr std::chrono::seconds kGreetingMax{10};
 inline constexpr std::chrono::milliseconds kProgressPeriod{100};
-inline constexpr std::size_t kProgressPerPeriod = 1000;  // STAGE requests told of; the others in the next
+inline constexpr std::size_t kProgressPerPeriod = 1000;   // STAGE requests told of; the others in the next
 inline constexpr std::chrono::seconds kProgressProbe{5};  // said again though nothing changed: finds out who is gone
 inline constexpr std::chrono::seconds kClientGone{30};    // then its transfers are cancelled
 inline constexpr std::chrono::seconds kDrainRead{2};      // after SIGTERM: for what keeps coming though nothing runs

@@ -32,9 +32,9 @@ bool Matchers::start(const std::shared_ptr<MatchTask>& task) {
     auto pushed = queue_.push(task->client, task, bytes_of(task->frames));
     if (!pushed.taken) return false;
     for (auto& displaced : pushed.displaced) {
-      displaced->answer = error_answer(proto::Code::resource_exhausted,
-                                       "too many matches wait, most of them of this client: come again later", true,
-                                       kRetryAfterMs);
+      displaced->answer =
+          error_answer(proto::Code::resource_exhausted,
+                       "too many matches wait, most of them of this client: come again later", true, kRetryAfterMs);
       displaced->ended = true;
       ended_.push_back(std::move(displaced));
       event_.ring();

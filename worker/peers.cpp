@@ -23,9 +23,8 @@ bool Peers::heard(const std::string& route, Time now) {
 }
 
 void Peers::sweep(Time now) {
-  std::erase_if(peers_, [&](const auto& entry) {
-    return now - entry.second.heard > kPeerIdleMax && entry.second.requests == 0;
-  });
+  std::erase_if(
+      peers_, [&](const auto& entry) { return now - entry.second.heard > kPeerIdleMax && entry.second.requests == 0; });
 }
 
 std::vector<std::string> Peers::routes() const {

@@ -90,12 +90,12 @@ class Requests {
     proto::Type type{};
     std::vector<Asker> askers;
     Time received{};
-    std::string owner;     // whose credits it holds, or among whose it counts
-    std::size_t bytes = 0;  // of credits
+    std::string owner;                // whose credits it holds, or among whose it counts
+    std::size_t bytes = 0;            // of credits
     std::shared_ptr<MatchTask> task;  // of a MATCH or SESSION
     std::optional<Deadlines::iterator> deadline;
-    Payload payload;                  // of a STAGE
-    std::uint64_t tag = 0;            // of a STAGE
+    Payload payload;        // of a STAGE
+    std::uint64_t tag = 0;  // of a STAGE
     bool detach = false;
     proto::Progress told;
     Time told_at{};
@@ -157,9 +157,9 @@ class Requests {
   Sessions sessions_;
   Unsent unsent_;
   Table running_;
-  Deadlines deadlines_;                                         // of what waits or runs with the matchers
-  std::map<std::uint64_t, proto::RequestId> stages_;            // by tag
-  std::unordered_map<std::string, std::size_t> stages_of_;      // clients
+  Deadlines deadlines_;                                     // of what waits or runs with the matchers
+  std::map<std::uint64_t, proto::RequestId> stages_;        // by tag
+  std::unordered_map<std::string, std::size_t> stages_of_;  // clients
   std::uint64_t next_tag_ = 1;
   std::uint64_t told_last_ = 0;  // the tag whose progress was told last
   Time progress_due_{};

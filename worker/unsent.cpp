@@ -42,8 +42,7 @@ void Unsent::keep(const Peer& peer, const proto::Header& header, const Frames& f
 void Unsent::make_room() {
   const bool by_bytes = bytes_ > kUnsentBytesMax;
   const auto most = std::max_element(lanes_.begin(), lanes_.end(), [&](const auto& one, const auto& other) {
-    return by_bytes ? one.second.bytes < other.second.bytes
-                    : one.second.entries.size() < other.second.entries.size();
+    return by_bytes ? one.second.bytes < other.second.bytes : one.second.entries.size() < other.second.entries.size();
   });
   take(most->second, std::prev(most->second.entries.end()));
   ++dropped_;

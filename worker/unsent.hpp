@@ -1,6 +1,6 @@
 // Answers on their way out. One that finds its peer's queue full waits here and is tried again; one whose peer is gone
-// is dropped, since the journal keeps it for who asks again. Bounded in number, bytes and time, of each peer and in all:
-// a peer that does not read loses its own answers, not those of others. Control thread.
+// is dropped, since the journal keeps it for who asks again. Bounded in number, bytes and time, of each peer and in
+// all: a peer that does not read loses its own answers, not those of others. Control thread.
 #pragma once
 
 #include <deque>
