@@ -7,6 +7,7 @@ message type: a callable (daemon, routing, message) that sends what it likes wit
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ class FakeDaemon:
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self._stop = threading.Event()
         self._welcomed: set[bytes] = set()
+        self._posted: deque[list[Any]] = deque()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -56,7 +58,12 @@ class FakeDaemon:
         return [message.header.type for message in self.seen]
 
     def send(self, routing: bytes, message: Message) -> None:
-        self._router.send_multipart([routing, *_wire.encode(message)])
+        """From the test's thread it is left to the daemon's, whose socket it is."""
+        frames = [routing, *_wire.encode(message)]
+        if threading.current_thread() is self._thread:
+            self._router.send_multipart(frames)
+        else:
+            self._posted.append(frames)
 
     def send_raw(self, routing: bytes, *frames: bytes) -> None:
         self._router.send_multipart([routing, *frames])
@@ -66,6 +73,8 @@ class FakeDaemon:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            while self._posted:
+                self._router.send_multipart(self._posted.popleft())
             if self._router.poll(5):
                 routing, *frames = self._router.recv_multipart()
                 message = _wire.decode(frames)
