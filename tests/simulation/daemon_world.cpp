@@ -150,28 +150,26 @@ class Matchers final : public MatchEngine {
     events_.add('M', text_of(task->id));
     return true;
   }
+  bool withdraw(const std::shared_ptr<MatchTask>& task) override { return std::erase(waiting_, task) > 0; }
   std::vector<std::shared_ptr<MatchTask>> take_ended() override { return std::exchange(ended_, {}); }
   [[nodiscard]] std::size_t queued() const override { return waiting_.size(); }
   [[nodiscard]] std::optional<Time> oldest() const override { return std::nullopt; }
 
   int run(const proto::RequestId& id, Time now) {
-    const auto task = find(id, false);
+    const auto task = find(waiting_, id);
     if (!task) return 0;
-    auto state = MatchTask::State::queued;
-    if (!task->state.compare_exchange_strong(state, MatchTask::State::running)) {
-      end(task);
-      return 0;
-    }
+    std::erase(waiting_, task);
     if (task->deadline && now >= *task->deadline) {
       task->answer =
           error_answer(proto::Code::deadline_exceeded, "the deadline was over before a matcher was free", true);
       end(task);
       return 2;
     }
+    running_.push_back(task);
     return 1;
   }
   void end(const proto::RequestId& id, std::string_view body) {
-    const auto task = find(id, true);
+    const auto task = find(running_, id);
     if (!task) return;
     if (task->session) {
       task->deadline.reset();  // by the world's clock it was in time
@@ -185,20 +183,20 @@ class Matchers final : public MatchEngine {
   bool refusing = false;
 
  private:
-  std::shared_ptr<MatchTask> find(const proto::RequestId& id, bool running) {
-    for (const auto& task : waiting_) {
-      if (task->id == id && (task->state == MatchTask::State::running) == running) return task;
-    }
-    return nullptr;
+  using Tasks = std::vector<std::shared_ptr<MatchTask>>;
+
+  static std::shared_ptr<MatchTask> find(const Tasks& tasks, const proto::RequestId& id) {
+    const auto found = std::find_if(tasks.begin(), tasks.end(), [&](const auto& task) { return task->id == id; });
+    return found == tasks.end() ? nullptr : *found;
   }
   void end(const std::shared_ptr<MatchTask>& task) {
-    std::erase(waiting_, task);
+    std::erase(running_, task);
     task->ended = true;
     ended_.push_back(task);
   }
 
   Events& events_;
-  std::vector<std::shared_ptr<MatchTask>> waiting_, ended_;
+  Tasks waiting_, running_, ended_;
 };
 
 SessionOptions options_of(const char* name, std::uint64_t seed) {

@@ -27,7 +27,7 @@ void write_records(const Folder& folder, std::string_view bytes) {
     proto::RequestId id;
     std::memcpy(id.bytes.data(), record.data(), std::min(record.size(), id.bytes.size()));
     if (record.size() <= id.bytes.size()) {
-      file->began(id);
+      file->began(id, {record.size(), 7});
     } else {
       file->ended(id, record.substr(id.bytes.size()));
     }
@@ -49,7 +49,8 @@ void run(std::string_view bytes) {
   const auto second = read(folder);
   require(first.size() == second.size(), "what could be read is read again");
   for (std::size_t i = 0; i < first.size(); ++i) {
-    require(first[i].id == second[i].id && first[i].result == second[i].result, "and alike");
+    require(first[i].id == second[i].id && first[i].result == second[i].result && first[i].payload == second[i].payload,
+            "and alike");
   }
   proto::RequestId fresh;
   fresh.bytes.fill('n');
