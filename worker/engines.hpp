@@ -28,6 +28,7 @@ struct MatchTask {
   Answer answer;                          // once ended
   std::optional<Payload> payload;         // of the frames, where a matcher has summed them up
   bool ended = false;
+  bool displaced = false;  // made room for another's and was not begun; ended too
   Time received{};
   double seconds = 0;  // of the engine alone
   std::uint64_t tasks = 0;

@@ -35,7 +35,7 @@ bool Matchers::start(const std::shared_ptr<MatchTask>& task) {
       displaced->answer =
           error_answer(proto::Code::resource_exhausted,
                        "too many matches wait, most of them of this client: come again later", true, kRetryAfterMs);
-      displaced->ended = true;
+      displaced->ended = displaced->displaced = true;
       ended_.push_back(std::move(displaced));
       event_.ring();
     }

@@ -138,6 +138,7 @@ class Requests {
   void wait_for(const Peer& peer, const std::shared_ptr<MatchTask>& task, Time now);
   void finish(Table::iterator found, Answer answer, Time now);
   void refuse(Table::iterator found, const Answer& answer, Time now);
+  void release(const Running& running);
   void end_at_once(const Peer& peer, const proto::Header& header, MatchTask& task, Time now);
   void take_matches(Time now);
   void take_stages(Time now);

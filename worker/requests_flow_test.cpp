@@ -244,6 +244,20 @@ TEST_F(RequestsTest, WhatADrainDoesNotComeToIsAnsweredUnavailable) {
   EXPECT_TRUE(requests.idle() && !requests.parked());
 }
 
+TEST_F(RequestsTest, WhatMadeRoomForAnotherMayComeAgainUnderItsId) {
+  hello(client);
+  for (int round = 0; round < 2; ++round) {
+    say(Type::match, 'm', match_body(), 5000);
+    ASSERT_EQ(matchers.waiting.size(), 1U);
+    matchers.waiting[0]->displaced = true;
+    matchers.end_all();
+    later(0ms);
+    EXPECT_EQ(outbox.take().size(), 1U);
+  }
+  say(Type::match, 'm', match_body());
+  EXPECT_EQ(matchers.started, 3) << "the refusal was not kept";
+}
+
 TEST_F(RequestsTest, OneClientTakesNotAllStages) {
   hello(client);
   hello(other);

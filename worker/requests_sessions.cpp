@@ -49,6 +49,7 @@ void Requests::begin_session(const Peer& peer, const proto::Header& header, Fram
 // Nothing was begun, so nothing is kept: the same id may come again.
 void Requests::refuse(Table::iterator found, const Answer& answer, Time now) {
   const auto refused = running_.extract(found);
+  release(refused.mapped());
   for (const Asker& asker : refused.mapped().askers) send(asker.peer, answer.type, refused.key(), answer.frames, now);
   parts_.watcher.answered(refused.mapped().type, answer.code, 0);
 }

@@ -179,16 +179,21 @@ void Requests::park_all(Time now) {
   }
 }
 
-void Requests::finish(Table::iterator found, Answer answer, Time now) {
-  const proto::RequestId id = found->first;
-  Running running = std::move(found->second);
-  running_.erase(found);
+// What it held while it was under way.
+void Requests::release(const Running& running) {
   if (running.deadline) deadlines_.erase(*running.deadline);
   if (running.task) {
     peers_.give_back(running.owner, running.bytes);
   } else if (const auto owner = stages_of_.find(running.owner); owner != stages_of_.end() && --owner->second == 0) {
     stages_of_.erase(owner);
   }
+}
+
+void Requests::finish(Table::iterator found, Answer answer, Time now) {
+  const proto::RequestId id = found->first;
+  Running running = std::move(found->second);
+  running_.erase(found);
+  release(running);
   for (const Asker& asker : running.askers) send(asker.peer, answer.type, id, answer.frames, now);
   parts_.watcher.answered(running.type, answer.code, std::chrono::duration<double>(now - running.received).count());
   if (running.task) running.payload = running.task->payload ? *running.task->payload : payload_of(*running.task);
@@ -199,12 +204,13 @@ void Requests::take_matches(Time now) {
   for (const auto& task : parts_.matchers.take_ended()) {
     const auto found = running_.find(task->id);
     if (found != running_.end() && found->second.task == task) {  // else cancelled, and answered then
-      if (task->answer.code == Code::resource_exhausted) {
+      if (task->displaced) {
         parts_.watcher.refused("queue_full");
-      } else if (task->tasks > 0 || !task->session) {
-        parts_.watcher.matched(*task);
+        refuse(found, task->answer, now);
+      } else {
+        if (task->tasks > 0 || !task->session) parts_.watcher.matched(*task);
+        finish(found, std::move(task->answer), now);
       }
-      finish(found, std::move(task->answer), now);
     }
     if (!task->session) continue;
     task->session->busy = false;
