@@ -9,7 +9,7 @@ from typing import Any
 import msgpack
 import pytest
 import windlass
-from fake import FakeDaemon, silent
+from fake import FakeDaemon
 from support import Raw, eventually, fallbacks, problem, same
 from windlass import legacy
 from windlass._channel import Channel
@@ -225,7 +225,7 @@ def test_a_node_registers_with_a_bridge_of_one_common_version(nodes: Make, more:
         assert bridge.kinds().count(Type.HELLO) == 1
 
 
-@pytest.mark.parametrize("answer", [refusal, welcome_of(version=2), welcome_of(beat_ms=0), silent])
+@pytest.mark.parametrize("answer", [refusal, welcome_of(version=2), welcome_of(beat_ms=0)])
 def test_a_node_comes_again_where_a_bridge_does_not_take_it(nodes: Make, answer: Any):
     with OtherBridge("tcp://127.0.0.1:*", answer) as bridge:
         node = dialling(nodes, bridge)
