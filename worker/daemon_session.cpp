@@ -56,11 +56,11 @@ Sent Daemon::State::send(const Peer& peer, const proto::Header& header, const Fr
   return session.is_registered() ? endpoint.send_bridge(head, frames) : Sent::gone;
 }
 
-void Daemon::State::send_to_bridge(proto::Type type, const proto::RequestId& id, std::string body) {
+bool Daemon::State::send_to_bridge(proto::Type type, const proto::RequestId& id, std::string body) {
   proto::Header header;
   header.t = static_cast<std::uint32_t>(type);
   header.id = id;
-  endpoint.send_bridge(proto::encode(header), {Frame(std::move(body))});
+  return endpoint.send_bridge(proto::encode(header), {Frame(std::move(body))}) == Sent::yes;
 }
 
 void Daemon::State::apply(const Actions& actions, Time now) {
@@ -120,7 +120,9 @@ void Daemon::State::apply_one(const SendLoad& load, Time now) {
   body.grants_version = grants.version();
   if (load.with_offers || grants_told != grants.version()) body.grants = grants.held(now);
   grants_told = grants.version();
-  send_to_bridge(proto::Type::load, load.id, proto::encode(body));
+  const bool tells_more = body.offers || body.grants;
+  // What a full queue took nothing of is told by the next report.
+  if (!send_to_bridge(proto::Type::load, load.id, proto::encode(body)) && tells_more) session.offers_changed();
 }
 
 void Daemon::State::apply_one(const SendDrain& drain, Time) {

@@ -61,7 +61,7 @@ struct Daemon::State final : Outbox {
   void apply_one(const Lost& lost, Time now);
   void dial_with_key(const std::string& routing_id, Time now);
   bool believes_bridge(Time now);  // else hangs up
-  void send_to_bridge(proto::Type type, const proto::RequestId& id, std::string body);
+  bool send_to_bridge(proto::Type type, const proto::RequestId& id, std::string body);
 
   Sent send(const Peer& peer, const proto::Header& header, const Frames& frames) override;
   proto::LoadReport report(Time now) const;

@@ -86,7 +86,7 @@ class Session {
   // The connection of the latest dial has come up, or is gone.
   Actions link(bool up, Time now);
 
-  // The offers changed: the next report carries them.
+  // The offers changed, or a report of them could not be sent: the next one carries them.
   void offers_changed() { offers_pending_ = true; }
   // The next report is due now and not with the next beat.
   void hurry(Time now) { report_at_ = std::min(report_at_, now); }
