@@ -280,6 +280,11 @@ class BridgeProcess:
         if self.thread is not None:
             self.thread._send_all(self.thread.core.grants.forget(owner))
 
+    def offered(self, node: str) -> int:
+        """So many cores, as the bridge believes."""
+        entry = self.thread.core.nodes.find(node) if self.thread is not None else None
+        return int(entry.offers[0]["resources"]["cpu"]) if entry is not None and entry.offers else 0
+
     def held(self, node: str) -> set[bytes]:
         """The grants that the bridge believes to be held on a node."""
         assert self.thread is not None

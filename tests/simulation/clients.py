@@ -62,6 +62,7 @@ class Client:
     welcomed: bool = False
     gone: bool = False
     hello_at: int = 0
+    credits: int = 0  # as WELCOME told
     sessions: list[int] = field(default_factory=list)
     offers: int = 0  # added so far, which numbers them
     versions: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # of each change: session, version
@@ -110,6 +111,17 @@ class Client:
         body = {"op": "change", "session": call.session, "adds": 1, "dimensions": 1, "columns": columns}
         call.frames[1] = msgpack.packb({**body, "offer_amounts": [0], "offer_numbers": 1})
         call.frames += [(5).to_bytes(8, "little"), self.offers.to_bytes(8, "little")]
+
+    def spend(self, count: int) -> list[Call]:
+        """Asks for so many matches at once, which arrive in order before any of them begins."""
+        calls = []
+        for _ in range(count):
+            request_id = self.world.bytes(16)
+            call = Call(request_id, MATCH, [header(MATCH, request_id), MATCH_BODY], self.world.now)
+            self.calls[request_id] = call
+            self.world.after(300, self.node.from_client, self.route, call.frames, self.node.life)
+            calls.append(call)
+        return calls
 
     def repeat(self, call: Call) -> None:
         self.send(*call.frames)
@@ -164,6 +176,7 @@ class Client:
         self.world.note(f"{self.route.decode()} <- {kind} {head['id'].hex()}", *frames)
         if kind == WELCOME:
             self.welcomed = True
+            self.credits = msgpack.unpackb(frames[1])["credit_requests"]
             return
         if kind not in (RESULT, ERROR):
             return

@@ -280,12 +280,13 @@ class Daemon final : public Outbox {
     for (const Frame& frame : frames) put(bytes, frame.view());
     return bytes;
   }
-  void to_bridge(proto::Type type, const proto::RequestId& id, std::string body) {
-    if (bridge_reach != Sent::yes) return;
+  bool to_bridge(proto::Type type, const proto::RequestId& id, std::string body) {
+    if (bridge_reach != Sent::yes) return false;
     proto::Header header;
     header.t = static_cast<std::uint32_t>(type);
     header.id = id;
     events.add('B', {}, packed(header, {Frame(std::move(body))}));
+    return true;
   }
   void apply_one(const Dial& dial) {
     bridge_reach = Sent::yes;
@@ -302,7 +303,8 @@ class Daemon final : public Outbox {
     body.grants_version = grants.version();
     if (load.with_offers || grants_told_ != grants.version()) body.grants = grants.held(now_);
     grants_told_ = grants.version();
-    to_bridge(proto::Type::load, load.id, proto::encode(body));
+    const bool tells_more = body.offers || body.grants;
+    if (!to_bridge(proto::Type::load, load.id, proto::encode(body)) && tells_more) session.offers_changed();
   }
   void apply_one(const SendDrain& drain) { to_bridge(proto::Type::drain, drain.id, proto::encode(proto::Empty{})); }
   void apply_one(const SendBye& bye) { to_bridge(proto::Type::bye, bye.id, proto::encode(proto::Empty{})); }

@@ -103,6 +103,12 @@ class Node:
             self.epoch = self.version
         self.world.note(f"{self.name} offers {self.cores} cores, version {self.version}")
 
+    def fill_queue(self, full: bool) -> None:
+        """Nothing more goes into its queue to the bridge, or something does again."""
+        if self.daemon:
+            self.world.note(f"{self.name}'s queue to the bridge is {'full' if full else 'free'}")
+            self.library.reach_bridge(self.daemon, int(full))
+
     def unlink(self) -> None:
         """Its connection to the bridge breaks."""
         if self.daemon:
@@ -156,7 +162,8 @@ class Node:
         self.world.note(f"{self.name} <- bridge", *frames)
         header = msgpack.unpackb(frames[0])
         if header["t"] in (GRANT, RELEASE):
-            self.ledger.asked(header["t"], header["id"], frames[1])
+            epochs = range(self.epoch, self.version + 1)
+            self.ledger.asked(header["t"], header["id"], frames[1], self.cores * UNITS, epochs)
         message = pack(frames)
         self._call(self.library.bridge, message, len(message), self.world.now)
 
@@ -203,7 +210,7 @@ class Node:
         frames = unpack(message)
         header = msgpack.unpackb(frames[0])
         if header["t"] == RESULT:
-            self.ledger.answered(header["id"], frames[1], self.cores * UNITS, range(self.epoch, self.version + 1))
+            self.ledger.answered(header["id"], frames[1])
         self.bridge.carry_up(self, frames)
 
     def _to_client(self, route: bytes, message: bytes, _: bool) -> None:

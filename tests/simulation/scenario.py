@@ -23,6 +23,7 @@ CHAOS = 25 * SECOND
 REGISTERED_WITHIN = 12 * SECOND  # after the world healed: the silence that a node bears, and a dial
 SERVED_WITHIN = 5 * SECOND
 ENDED_WITHIN = 45 * SECOND  # the time that a node has to accept a STAGE, and a sign of life
+SPENDING = 8  # one seed in so many: it takes hundreds of requests
 AGREED_WITHIN = 12 * SECOND  # a lease, some beats and their messages
 
 logging.getLogger("windlass").setLevel(logging.CRITICAL)
@@ -141,6 +142,10 @@ class Scenario:
     def _change_offer(self, node: Node) -> None:
         node.offer()
 
+    def _fill_queue(self, node: Node) -> None:
+        node.fill_queue(True)
+        self.world.after(self.world.chance.randrange(1, 3000) * MS, node.fill_queue, False)
+
     def _lose_client(self, node: Node) -> None:
         if node.clients:
             client = self.world.chance.choice(list(node.clients.values()))
@@ -156,6 +161,7 @@ class Scenario:
         _ask_grant: 6,
         _release_grant: 2,
         _change_offer: 1,
+        _fill_queue: 0.7,
         _change_weather: 3,
         _kill_node: 2,
         _kill_bridge: 0.7,
@@ -176,6 +182,7 @@ class Scenario:
         for node in self.nodes.values():
             node.start()
             self.library.set_refusing(node.daemon, False, False)
+            node.fill_queue(False)
             if node.name in self.bridge.torn:  # TCP gives a connection up before it loses part of what it carries
                 node.unlink()
         self.world.run_until(self.world.now + REGISTERED_WITHIN)
@@ -215,10 +222,15 @@ class Scenario:
         for node in self.nodes.values():
             self.world.demand(self.library.idle(node.daemon), f"once all has ended, {node.name} has nothing to do")
         self._settle_grants()
+        if self.world.seed % SPENDING == 0:
+            self._spend_credits()
 
     def _settle_grants(self) -> None:
         """The bridge and the nodes agree on what is held; what is given back is free, what nobody wants runs out."""
         self._agree("the bridge knows what a node has granted")
+        for node in self.nodes.values():
+            told = self.bridge.offered(node.name)
+            self.world.demand(told == node.cores, f"the bridge knows what {node.name} offers: {node.cores}, not {told}")
         for call in self.bridge.askings:
             self.world.demand(call.ends == 1, f"every GRANT ends: {call.grant.id.hex()} did not")
         for owner in self.owners:
@@ -234,6 +246,21 @@ class Scenario:
             told = {name: [sorted(each.hex() for each in book) for book in both] for name, both in books.items()}
             self.world.demand(self.world.now < end, f"{invariant}: by node, what it holds and what is told: {told}")
             self.world.run_until(self.world.now + 500 * MS)
+
+    def _spend_credits(self) -> None:
+        """Whatever became of its requests before, a client with none under way has its credits, and no more."""
+        for client in self.clients:
+            client.hello()
+        self.world.run_until(self.world.now + 10 * MS)
+        for client in self.clients:
+            within, beyond = client.spend(client.credits), client.spend(1)[0]
+            self.world.run_until(self.world.now + 5 * SECOND)
+            refused = sum(call.refused for call in within)
+            self.world.demand(
+                refused == 0 and beyond.refused,
+                f"credits are conserved: of the {client.credits} requests of {client.route.decode()} {refused} were "
+                f"refused, and one beyond {'was' if beyond.refused else 'was not'}",
+            )
 
     def _all_ended(self, callers: list[Caller | None]) -> bool:
         return (

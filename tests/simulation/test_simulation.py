@@ -49,6 +49,7 @@ def test_a_campaign_runs_in_several_processes() -> None:
         "forgotten_epoch",
         "unburied_release",
         "uncounted_grant",
+        "kept_credit",
         "kept_request",
         "hasty_death",
     ],
