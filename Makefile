@@ -23,7 +23,7 @@ install:
 	@tools/install
 
 build: install
-	@tools/build release
+	@tools/build release windlass windlassd
 
 demo: build
 	@.venv/bin/python -m examples.cluster_cycle $(if $(TASKS),--tasks $(TASKS)) $(if $(OFFERS),--offers $(OFFERS)) $(DEMO_ARGS)
