@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgpack
@@ -16,6 +17,7 @@ from windlass import _wire
 from windlass._wire import Header, Message, Type
 
 T = TypeVar("T")
+SANITIZED = "san" in os.environ.get("WINDLASSD", "")  # a sanitizer keeps what is freed
 ID = bytes(range(16))
 BODIES: list[dict[str, Any]] = [
     {"columns": [["i8", 1]], "tasks": 1, "offers": 1, "dimensions": 1, "task_amounts": [0], "offer_amounts": [0]},
@@ -25,6 +27,11 @@ BODIES: list[dict[str, Any]] = [
     {"role": "node", "versions": [1, 1], "name": "x", "incarnation": "0" * 16, "labels": {}},
     {"load": {"sequence": 1, "draining": True}, "offers": [{"name": "x"}, 7]},
 ]
+
+
+def resident(pid: int | str) -> int:
+    """Bytes of memory that the process has in use."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def eventually(look: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from pathlib import Path
 
 import msgpack
 import pytest
 import windlass
-from support import Raw, eventually, problem
+from support import SANITIZED, Raw, eventually, problem, resident
 from windlass import _wire
 from windlass._wire import Header, Message, Type
 
@@ -23,11 +22,6 @@ ROUNDS = 4
 MESSAGES = 1500  # in each round
 IDS = 200  # so few that the answers kept for them do not count as growth
 GROWTH_MAX = 24 << 20
-SANITIZED = "san" in os.environ.get("WINDLASSD", "")  # a sanitizer keeps what is freed
-
-
-def resident(pid: int | str) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture
