@@ -19,6 +19,7 @@ import windlass
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 60.0
+STARTS_MAX = 5
 _PR_SET_PDEATHSIG = 1
 
 
@@ -98,6 +99,14 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def started(config: dict[str, Any] | None = None) -> windlass.LocalNode:
+    """A windlassd; one that somebody kills before it is ready is started again, as a cluster manager does."""
+    for _ in range(STARTS_MAX - 1):
+        with contextlib.suppress(windlass.Unavailable):
+            return windlass.LocalNode(config=config)
+    return windlass.LocalNode(config=config)
 
 
 class Supervisor:

@@ -15,7 +15,7 @@ import windlass
 from distributed import Client as DaskClient
 
 from . import cycle, files, inputs, picture, report, today
-from .cluster import DaskProcesses, Supervisor, wait_for
+from .cluster import DaskProcesses, Supervisor, started, wait_for
 from .cycle import Cycle, Event, Payload
 from .faults import NodeKill, killed_with_a_request
 from .plugin import NodeClient, read_staged
@@ -70,7 +70,7 @@ class Demo:
         self.dask_address = processes.start(NODES)
         self.bridge = self.stack.enter_context(windlass.Bridge("tcp://127.0.0.1:0"))
         self.daemons = {node: self._daemon(node) for node in NODES}
-        self.daemons[BESIDE] = self.stack.enter_context(windlass.LocalNode())
+        self.daemons[BESIDE] = self.stack.enter_context(started())
         self.supervisor = Supervisor(self.daemons)
         self.stack.callback(self.supervisor.close)
         wait_for("the nodes to report their offers", lambda: len(self.bridge.offers()) == len(self.own_names))
@@ -85,7 +85,7 @@ class Demo:
         }
         if self.asked.kill_node_daemon:  # slow enough to be in the middle of something when it is killed
             config["stage.bandwidth_max"] = max(1 << 20, self.source_bytes // len(NODES) // 2)
-        return self.stack.enter_context(windlass.LocalNode(config=config))
+        return self.stack.enter_context(started(config))
 
     def run_cycle(self) -> None:
         """The four steps with Windlass."""
