@@ -40,20 +40,6 @@ std::vector<std::string> hear_all(zmq::socket_t& zap) {
   return parts;
 }
 
-OwnKey stranger() {
-  char text[41];
-  char secret[41];
-  if (zmq_curve_keypair(text, secret) != 0) throw zmq::error_t();
-  OwnKey own;
-  zmq_z85_decode(own.key.data(), text);
-  KeyBytes half{};
-  zmq_z85_decode(half.data(), secret);
-  own.secret = SecretKey(half);
-  ::explicit_bzero(half.data(), half.size());
-  ::explicit_bzero(secret, sizeof secret);
-  return own;
-}
-
 // What the monitor of a socket that knocks has seen: 1 let in, -1 refused, 0 neither yet.
 int verdict(zmq::socket_t& monitor) {
   const auto event = next_event(monitor);
@@ -67,7 +53,7 @@ std::string knock(zmq::context_t& context, zmq::socket_t& zap, const std::string
   zmq::socket_t socket(context, zmq::socket_type::dealer);
   socket.set(zmq::sockopt::linger, 0);
   socket.set(zmq::sockopt::reconnect_ivl, -1);
-  if (server != nullptr) set_curve_client(socket, stranger(), *server);
+  if (server != nullptr) set_curve_client(socket, fresh_key(), *server);
   const std::string events = server != nullptr ? "inproc://with-key" : "inproc://without-key";
   const int wanted = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
                      ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
@@ -114,6 +100,20 @@ tl::expected<void, std::string> check_pair(const OwnKey& own) {
   if (made && key == own.key) return {};
   return tl::unexpected("the public and the secret half of the key " + own.name +
                         " do not belong together: make a new one with `windlass keys new --replace`");
+}
+
+OwnKey fresh_key() {
+  char text[41];
+  char secret[41];
+  if (zmq_curve_keypair(text, secret) != 0) throw zmq::error_t();
+  OwnKey own;
+  zmq_z85_decode(own.key.data(), text);
+  KeyBytes half{};
+  zmq_z85_decode(half.data(), secret);
+  own.secret = SecretKey(half);
+  ::explicit_bzero(half.data(), half.size());
+  ::explicit_bzero(secret, sizeof secret);
+  return own;
 }
 
 void set_curve_server(zmq::socket_t& socket, const OwnKey& own) {

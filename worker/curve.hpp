@@ -24,6 +24,9 @@ struct SocketEvent {
 };
 std::optional<SocketEvent> next_event(zmq::socket_t& monitor);
 
+// A pair of halves that nobody knows.
+OwnKey fresh_key();
+
 // Whether the halves of a key belong together; the error names the key, never the secret.
 tl::expected<void, std::string> check_pair(const OwnKey& own);
 

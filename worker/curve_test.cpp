@@ -8,19 +8,6 @@
 namespace windlass::worker {
 namespace {
 
-OwnKey fresh_key() {
-  char key[41];
-  char secret[41];
-  EXPECT_EQ(zmq_curve_keypair(key, secret), 0);
-  OwnKey own;
-  own.name = "n";
-  zmq_z85_decode(own.key.data(), key);
-  KeyBytes half{};
-  zmq_z85_decode(half.data(), secret);
-  own.secret = SecretKey(half);
-  return own;
-}
-
 TEST(CurveTest, HalvesThatBelongTogetherAreKnown) {
   OwnKey own = fresh_key();
   EXPECT_TRUE(check_pair(own));

@@ -38,7 +38,6 @@ bool receive_all(zmq::socket_t& socket, Received& received, bool routed, Origin*
   zmq::message_t part;
   if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
   bool more = part.more();
-  if (origin != nullptr) tell_origin(part, *origin);
   if (routed) {
     received.route = part.to_string();
   } else {
@@ -48,6 +47,8 @@ bool receive_all(zmq::socket_t& socket, Received& received, bool routed, Origin*
     zmq::message_t next;
     if (!socket.recv(next, zmq::recv_flags::none)) return false;
     more = next.more();
+    // Not of the route: ZeroMQ 4.3.4 gives it no properties where it came upon the message when asked for events.
+    if (origin != nullptr && received.frames.empty()) tell_origin(next, *origin);
     if (received.frames.size() <= proto::kFramesMax) received.frames.push_back(frame_of(std::move(next)));
   }
   return true;

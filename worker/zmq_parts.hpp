@@ -21,7 +21,7 @@ struct Origin {
 };
 
 // The next message; nothing where there is none now. Parts beyond what the protocol allows are read and dropped, so
-// that the next begins cleanly. `routed` where the socket is a ROUTER; `origin` is filled in where given.
+// that the next begins cleanly. `routed` where the socket is a ROUTER, which can tell the `origin` too.
 std::optional<Received> receive_parts(zmq::socket_t& socket, bool routed, Origin* origin = nullptr);
 
 // Sends all parts or, by the first one's fate, none. `route` where the socket is a ROUTER.

@@ -162,7 +162,7 @@ class BridgeThread:
                 body = {"code": int(Code.INVALID_ARGUMENT), "message": str(error), "retryable": False}
                 self._send_to(routing, Message(Header(Type.ERROR, error.id), body))
             return
-        refused = self._door.refusal(frames[0], message, time.monotonic())
+        refused = self._door.refusal(frames, message, time.monotonic())
         if refused is not None:
             self._refuse(routing, message, *refused)
             return

@@ -55,8 +55,8 @@ class Door:
     def turn(self, now: float) -> None:
         """What there is to do besides messages."""
 
-    def refusal(self, routing: zmq.Frame, message: Message, now: float) -> Refusal | None:
-        """Why a message is not to be served."""
+    def refusal(self, frames: list[zmq.Frame], message: Message, now: float) -> Refusal | None:
+        """Why a message, which these frames hold behind its route, is not to be served."""
         return None
 
     def close(self) -> None:
@@ -104,16 +104,17 @@ class KeyedDoor(Door):
             self._refuse("flood", "", now)
             self._cut(fd)
 
-    def refusal(self, routing: zmq.Frame, message: Message, now: float) -> Refusal | None:
+    def refusal(self, frames: list[zmq.Frame], message: Message, now: float) -> Refusal | None:
         self._take_events(now)  # its having been accepted comes first
-        fd = int(str(routing.get("__fd")))
+        header = frames[1]  # some versions of ZeroMQ do not always give properties to the route
+        fd = int(str(header.get("__fd")))
         self._connections.spoke(fd)
-        key = self._allowed.keys.get(bytes.fromhex(str(routing.get("User-Id"))))
+        key = self._allowed.keys.get(bytes.fromhex(str(header.get("User-Id"))))
         if key is None or key.role == Role.REVOKED:
             self._refuse("revoked_key", "" if key is None else key.name, now)
             self._expelled.append(fd)
             return Code.UNAUTHENTICATED, "this key was revoked here"
-        why = refusal(key, routing.bytes, message)
+        why = refusal(key, frames[0].bytes, message)
         if why is None:
             return None
         self._refuse("role", key.name, now, why)
