@@ -56,6 +56,8 @@ class Outbox {
  public:
   virtual ~Outbox() = default;
   virtual Sent send(const Peer& peer, const proto::Header& header, const Frames& frames) = 0;
+  // The peer has said HELLO and is welcome.
+  virtual void welcomed(const Peer& /*peer*/) {}
 };
 
 }  // namespace windlass::worker

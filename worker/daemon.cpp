@@ -144,6 +144,10 @@ tl::expected<void, std::string> Daemon::State::open_tcp() {
   return {};
 }
 
+void Daemon::State::welcomed(const Peer& peer) {
+  if (!peer.bridge && !(keyed && keyed->owns(peer.route))) endpoint.welcomed_local(peer.route);
+}
+
 void Daemon::State::build_requests() {
   requests.emplace(identity_of(config, process_incarnation),
                    Requests::Parts{*matchers, *stager, *this, watcher,

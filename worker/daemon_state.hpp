@@ -64,6 +64,7 @@ struct Daemon::State final : Outbox {
   bool send_to_bridge(proto::Type type, const proto::RequestId& id, std::string body);
 
   Sent send(const Peer& peer, const proto::Header& header, const Frames& frames) override;
+  void welcomed(const Peer& peer) override;
   proto::LoadReport report(Time now) const;
   tl::expected<void, std::string> read_offers();
   void reload();

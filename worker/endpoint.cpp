@@ -165,6 +165,10 @@ Sent Endpoint::send_local(const std::string& route, const std::string& header, c
   return state_->front.send(route, header, frames);
 }
 
+void Endpoint::welcomed_local(const std::string& route) {
+  state_->front.welcomed(route);
+}
+
 Sent Endpoint::send_bridge(const std::string& header, const Frames& frames) {
   if (!state_->bridge) return Sent::gone;
   state_->bridge_touched = true;

@@ -48,6 +48,8 @@ class Endpoint {
   std::optional<Received> receive_bridge();
   Sent send_local(const std::string& route, const std::string& header, const Frames& frames);
   Sent send_bridge(const std::string& header, const Frames& frames);
+  // The client has said HELLO; one that does not is hung up on in time.
+  void welcomed_local(const std::string& route);
 
   // Hears of each client that is refused: a short name of the reason, and a sentence.
   void on_refused(std::function<void(const char* reason, std::string_view why)> refused);

@@ -145,6 +145,7 @@ void Requests::hello(const Peer& peer, const proto::Header& header, const Frames
   welcome.beat_ms = identity_.beat_ms;
   welcome.suspect_ms = identity_.suspect_ms;
   welcome.dead_ms = identity_.dead_ms;
+  parts_.outbox.welcomed(peer);
   reply(peer, header, answer_of(Type::welcome, welcome), now);
 }
 

@@ -109,8 +109,12 @@ bool Front::admit(Listener::Accepted accepted, Time now) {
   connection->uid = accepted.uid;
   connection->number = ++came_;
   greetings_.push_back({slot, connection->number, now + kHandshakeMax});
+  mute_.push_back({slot, connection->number, now + kHelloMax});
   slots_[slot] = std::move(connection);
   ++connections_;
+  if (mute_.size() > 2 * connections_ + kHandshakesMax) {  // many have come and gone
+    std::erase_if(mute_, [&](const Greeting& each) { return !still_mute(each); });
+  }
   ++greeting_;
   return true;
 }
@@ -136,13 +140,18 @@ void Front::turn(Time now) {
     if (!reserve_) reserve_ = reserve();
     for (std::size_t i = 0; i < listeners_.size(); ++i) poll_.add(listeners_[i].fd(), kFirstTag + i);
   }
-  while (!greetings_.empty()) {
-    const Greeting& oldest = greetings_.front();
-    if (still_greets(oldest)) {
+  hang_up_on_late(greetings_, &Front::still_greets, "it did not greet within 10 s", now);
+  hang_up_on_late(mute_, &Front::still_mute, "it did not say HELLO within 60 s", now);
+}
+
+void Front::hang_up_on_late(std::deque<Greeting>& greetings, Still still, std::string_view why, Time now) {
+  while (!greetings.empty()) {
+    const Greeting& oldest = greetings.front();
+    if ((this->*still)(oldest)) {
       if (now < oldest.until) return;
-      refuse_and_hang_up(oldest.slot, "greeting", "it did not greet within 10 s");
+      refuse_and_hang_up(oldest.slot, "greeting", why);
     }
-    greetings_.pop_front();
+    greetings.pop_front();
   }
 }
 
@@ -150,12 +159,28 @@ Time Front::next_due() const {
   Time due = Time::max();
   if (rested_until_) due = *rested_until_;
   if (!greetings_.empty()) due = std::min(due, greetings_.front().until);
+  if (!mute_.empty()) due = std::min(due, mute_.front().until);
   return due;
 }
 
-bool Front::still_greets(const Greeting& greeting) const {
+// Null where it has gone.
+const Front::Connection* Front::found(const Greeting& greeting) const {
   const auto& connection = slots_[greeting.slot];
-  return connection && connection->number == greeting.number && !connection->open;
+  return connection && connection->number == greeting.number ? connection.get() : nullptr;
+}
+
+bool Front::still_greets(const Greeting& greeting) const {
+  const Connection* connection = found(greeting);
+  return connection != nullptr && !connection->open;
+}
+
+bool Front::still_mute(const Greeting& greeting) const {
+  const Connection* connection = found(greeting);
+  return connection != nullptr && !connection->welcomed;
+}
+
+void Front::welcomed(const std::string& route) {
+  if (const auto found = routes_.find(route); found != routes_.end()) slots_[found->second]->welcomed = true;
 }
 
 void Front::refuse(const char* reason, std::string_view why) const {

@@ -39,7 +39,8 @@ class Front {
 
   // What the Poll told of a tag from kFirstTag on.
   void ready(const epoll_event& event, Time now);
-  // Hangs up on who is too slow in greeting; to be called now and then, at next_due() at the latest.
+  // Hangs up on who is too slow in greeting, or in saying HELLO; to be called now and then, at next_due() at the
+  // latest.
   void turn(Time now);
   [[nodiscard]] Time next_due() const;
 
@@ -54,6 +55,8 @@ class Front {
 
   // Leaves with the next flush(), or with the next client's turn.
   Sent send(const std::string& route, std::string_view header, const Frames& frames);
+  // The client has said HELLO, by the judgement of whoever reads messages, and may be silent from now on.
+  void welcomed(const std::string& route);
   void flush();
 
   // Stops listening, and gives what was sent last `linger` to leave.
@@ -69,7 +72,8 @@ class Front {
 
   struct Connection {
     Descriptor socket;
-    bool open = false;  // has its route
+    bool open = false;      // has its route
+    bool welcomed = false;  // has said HELLO
     bool dirty = false;
     bool watched_for_room = false;
     std::optional<uid_t> uid;
@@ -93,7 +97,11 @@ class Front {
   void refuse(const char* reason, std::string_view why) const;
   void hang_up(Slot slot);
   void refuse_and_hang_up(Slot slot, const char* reason, std::string_view why, bool tell = false);
+  [[nodiscard]] const Connection* found(const Greeting& greeting) const;
   [[nodiscard]] bool still_greets(const Greeting& greeting) const;
+  [[nodiscard]] bool still_mute(const Greeting& greeting) const;
+  using Still = bool (Front::*)(const Greeting&) const;
+  void hang_up_on_late(std::deque<Greeting>& greetings, Still still, std::string_view why, Time now);
 
   // Traffic: front_traffic.cpp.
   bool begin_reading();
@@ -123,6 +131,7 @@ class Front {
   std::vector<std::unique_ptr<Outgoing>> spare_;  // with their room
   std::deque<Greeting> greetings_;                // in the order they came; some have ended
   std::size_t greeting_ = 0;                      // of them that have not
+  std::deque<Greeting> mute_;                     // likewise, until their HELLO
   std::optional<Time> rested_until_;              // the system had no means to accept
   Descriptor reserve_;                            // given up for a moment to refuse one when there are no others
   std::size_t connections_max_;

@@ -12,6 +12,7 @@ inline constexpr std::size_t kDescriptorsKept = 98;  // of the limit, for all el
 inline constexpr std::size_t kHandshakesMax =
     4096;  // clients that connected and have not greeted; more: the oldest goes
 inline constexpr std::chrono::seconds kHandshakeMax{10};
+inline constexpr std::chrono::seconds kHelloMax{60};  // from coming until the HELLO; a program may connect and think
 inline constexpr int kAcceptsPerTurn = 64;
 inline constexpr std::chrono::milliseconds kAcceptRest{100};             // where the system cannot give a socket
 inline constexpr std::size_t kReadBytesMax = 64 * 1024;                  // of one client, before the next has its turn
@@ -20,6 +21,7 @@ inline constexpr std::size_t kQueueBytesMax = std::size_t{4} << 20U;     // towa
 inline constexpr std::size_t kQueuesBytesMax = std::size_t{256} << 20U;  // towards all
 inline constexpr std::size_t kSpareQueues = 64;
 
+static_assert(kHandshakeMax < kHelloMax);
 static_assert(Incoming::kRestBytesMax < kReadBytesMax);
 static_assert(kQueueBytesMax < kQueuesBytesMax);
 

@@ -1,0 +1,126 @@
+#include "worker/front/front.hpp"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "worker/front/front_limits.hpp"
+
+namespace windlass::worker {
+namespace {
+
+using std::chrono::seconds;
+
+// What a DEALER says first, and then an empty message of one frame.
+std::string hello_of_zmtp() {
+  const std::string ready = std::string("\x04\x29\x05READY\x0bSocket-Type", 20) + std::string("\0\0\0\x06", 4) +
+                            "DEALER" + std::string("\x08Identity\0\0\0\0", 13);
+  return zmtp::greeting() + ready;
+}
+const std::string kMessage("\0\x01x", 3);
+
+// A front at a socket of the file system, whose time the test tells.
+class FrontTest : public testing::Test {
+ protected:
+  FrontTest() {
+    std::string name = testing::TempDir() + "front-XXXXXX";
+    folder_ = ::mkdtemp(name.data());
+    auto listener = Listener::local(folder_ / "s", {});
+    EXPECT_TRUE(listener);
+    front.listen(std::move(*listener));
+    front.on_refused([this](const char* reason, std::string_view why) {
+      refusals.push_back(std::string(reason) + ": " + std::string(why));
+    });
+  }
+  ~FrontTest() override { std::filesystem::remove_all(folder_); }
+
+  Descriptor client(const std::string& says) const {
+    Descriptor made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, (folder_ / "s").c_str(), sizeof address.sun_path - 1);
+    EXPECT_EQ(::connect(made.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::send(made.get(), says.data(), says.size(), MSG_NOSIGNAL), static_cast<ssize_t>(says.size()));
+    return made;
+  }
+
+  // Until nothing is left to be read; answers the routes of those whose messages came.
+  std::vector<std::string> serve() {
+    std::vector<std::string> routes;
+    for (;;) {
+      const auto events = poll.wait(std::chrono::milliseconds(0));
+      if (events.empty() && !front.pending()) return routes;
+      for (const auto& event : events) front.ready(event, now);
+      while (auto message = front.receive()) routes.push_back(message->route);
+      front.flush();
+    }
+  }
+  void at(seconds since) {
+    now = began + since;
+    front.turn(now);
+  }
+
+  Poll poll;
+  Front front{poll};
+  const Time began = Clock::now();
+  Time now = began;
+  std::vector<std::string> refusals;
+
+ private:
+  std::filesystem::path folder_;
+};
+
+TEST_F(FrontTest, WhoShakesHandsAndNeverSaysHelloIsHungUpOn) {
+  const Descriptor mute = client(hello_of_zmtp());
+  const Descriptor chatty = client(hello_of_zmtp() + kMessage);
+  const Descriptor welcome = client(hello_of_zmtp() + kMessage);
+  const auto routes = serve();
+  ASSERT_EQ(routes.size(), 2U);
+  front.welcomed(routes[1]);
+  front.welcomed("of nobody");
+  at(kHandshakeMax);
+  EXPECT_EQ(front.connections(), 3U);
+  EXPECT_LE(front.next_due(), began + kHelloMax);
+  at(kHelloMax - seconds(1));
+  EXPECT_EQ(front.connections(), 3U);
+  EXPECT_TRUE(refusals.empty());
+  at(kHelloMax);
+  EXPECT_EQ(front.connections(), 1U);
+  EXPECT_EQ(refusals, std::vector<std::string>(2, "greeting: it did not say HELLO within 60 s"));
+  EXPECT_EQ(front.send(routes[1], "h", {}), Sent::yes);
+  EXPECT_EQ(front.send(routes[0], "h", {}), Sent::gone);
+  EXPECT_EQ(front.next_due(), Time::max());
+}
+
+TEST_F(FrontTest, WhoDoesNotGreetIsHungUpOnMuchSooner) {
+  const Descriptor silent = client("");
+  const Descriptor half = client(zmtp::greeting());
+  EXPECT_TRUE(serve().empty());
+  at(kHandshakeMax);
+  EXPECT_EQ(front.connections(), 0U);
+  EXPECT_EQ(refusals, std::vector<std::string>(2, "greeting: it did not greet within 10 s"));
+}
+
+TEST_F(FrontTest, WhoTakesThePlaceOfAnotherHasTheWholeTimeForItsHello) {
+  {
+    const Descriptor first = client(hello_of_zmtp());
+    serve();
+  }
+  serve();
+  EXPECT_EQ(front.connections(), 0U);
+  at(kHelloMax - seconds(1));
+  const Descriptor second = client(hello_of_zmtp());  // in the slot of the first
+  serve();
+  at(kHelloMax);
+  EXPECT_EQ(front.connections(), 1U);
+  at(2 * kHelloMax);
+  EXPECT_EQ(front.connections(), 0U);
+  EXPECT_EQ(refusals.size(), 1U);
+}
+
+}  // namespace
+}  // namespace windlass::worker
