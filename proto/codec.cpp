@@ -27,6 +27,13 @@ void write_names(Writer& writer, const std::vector<std::string>& names) {
   for (const std::string& name : names) writer.str(name);
 }
 
+// Of a HELLO or a WELCOME.
+template <class Body>
+void write_credits(Writer& writer, const Body& body) {
+  writer.str("credit_requests").unsigned_integer(body.credit_requests);
+  writer.str("credit_bytes").unsigned_integer(body.credit_bytes);
+}
+
 void read_header(Reader& reader, Header& header) {
   bool has_version = false;
   bool has_type = false;
@@ -80,6 +87,10 @@ void read_hello(Reader& reader, Hello& hello) {
       hello.labels = read_labels(reader);
     } else if (key == "process") {
       hello.process = name_from(reader);
+    } else if (key == "credit_requests") {
+      hello.credit_requests = reader.unsigned_integer();
+    } else if (key == "credit_bytes") {
+      hello.credit_bytes = reader.unsigned_integer();
     } else {
       return false;
     }
@@ -256,7 +267,8 @@ std::string encode(const Header& header) {
 std::string encode(const Hello& body) {
   Writer writer;
   const bool node = body.role == Role::node;
-  writer.map(!node ? 5 : body.process.empty() ? 8 : 9);
+  const bool credits = node && body.credit_requests > 0;
+  writer.map(5U + (node ? 3U : 0U) + (node && !body.process.empty() ? 1U : 0U) + (credits ? 2U : 0U));
   writer.str("role").str(kRoles[static_cast<std::size_t>(body.role)]);
   writer.str("versions").array(2).unsigned_integer(body.version_lowest).unsigned_integer(body.version_highest);
   writer.str("features");
@@ -267,6 +279,7 @@ std::string encode(const Hello& body) {
     write_labels(writer, body.labels);
     if (!body.process.empty()) writer.str("process").str(body.process);
   }
+  if (credits) write_credits(writer, body);
   return writer.take();
 }
 
@@ -278,10 +291,7 @@ std::string encode(const Welcome& body) {
   writer.str("software").str(body.software).str("name").str(body.name).str("incarnation").str(body.incarnation);
   writer.str("beat_ms").unsigned_integer(body.beat_ms).str("suspect_ms").unsigned_integer(body.suspect_ms);
   writer.str("dead_ms").unsigned_integer(body.dead_ms);
-  if (credits) {
-    writer.str("credit_requests").unsigned_integer(body.credit_requests);
-    writer.str("credit_bytes").unsigned_integer(body.credit_bytes);
-  }
+  if (credits) write_credits(writer, body);
   return writer.take();
 }
 

@@ -400,6 +400,15 @@ void add_flow(Collection& all) {
   welcome.credit_requests = 256;
   welcome.credit_bytes = 268'435'456;
   all.add(Type::welcome, "welcome_credits", "windlassd -> client: how much it may have under way", welcome);
+  Hello node;
+  node.role = Role::node;
+  node.features = {"match", "stage", "load", "grant", "credits"};
+  node.name = "node-1";
+  node.incarnation = "0123456789abcdef";
+  node.process = "fedcba9876543210";
+  node.credit_requests = 256;
+  node.credit_bytes = 268'435'456;
+  all.add(Type::hello, "hello_node_credits", "node -> bridge: how much the bridge may have under way", node);
 }
 
 }  // namespace

@@ -100,6 +100,9 @@ struct Hello {
   std::string incarnation;  // from nodes: 16 hex digits, new at each registration
   Labels labels;            // from nodes
   std::string process;      // from nodes: the same for each registration of one process; "": not told
+  // From nodes, with the feature "credits": what the bridge may have under way; 0: nothing is said of it.
+  std::uint64_t credit_requests = 0;
+  std::uint64_t credit_bytes = 0;
 };
 
 struct Welcome {

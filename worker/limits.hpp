@@ -13,6 +13,8 @@ inline constexpr std::chrono::minutes kPeerIdleMax{
 inline constexpr std::size_t kAskersMax = 16;  // of one request
 inline constexpr std::uint64_t kCreditRequests = 256;  // MATCH and SESSION under way of one client
 inline constexpr std::uint64_t kCreditBytes = std::uint64_t{256} << 20U;
+inline constexpr std::uint64_t kBridgeCreditRequests = 256;  // STAGE under way of a bridge, not accepted yet
+inline constexpr std::uint64_t kBridgeCreditBytes = std::uint64_t{256} << 20U;
 inline constexpr std::uint64_t kRetryAfterMs = 100;  // what a refusal for want of room says
 inline constexpr std::size_t kMatchQueueMax = 1024;  // requests waiting for a matcher
 inline constexpr std::size_t kMatchQueueBytesMax = std::size_t{1} << 30U;
@@ -62,6 +64,7 @@ inline constexpr std::size_t kInlinePairsMax = 4096;  // tasks x offers
 
 static_assert(kCreditRequests <= kMatchQueueMax && kCreditBytes <= kMatchQueueBytesMax, "one client's fit the queue");
 static_assert(kCreditRequests <= kSessionQueueMax, "who keeps to its credits fills no session's queue");
+static_assert(kBridgeCreditRequests * 2 <= kSocketQueueMax, "a bridge's bulk leaves room for its control");
 static_assert(kCreditRequests < kUnsentPerPeerMax, "who keeps to its credits loses no answer for want of room");
 static_assert(kUnsentPerPeerMax < kUnsentMax && kUnsentBytesPerPeerMax < kUnsentBytesMax, "one peer does not take all");
 static_assert(kStagesPerClientMax < kStagesOfClientsMax && kStagesOfClientsMax < kStagesMax, "the bridge finds room");

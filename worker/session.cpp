@@ -70,7 +70,9 @@ Actions Session::dial(Time now) {
   linked_ = false;
   SendHello hello{hello_id_, {}};
   hello.hello.role = proto::Role::node;
-  hello.hello.features = {"match", "stage", "load", "grant"};
+  hello.hello.features = {"match", "stage", "load", "grant", "credits"};
+  hello.hello.credit_requests = options_.credit_requests;
+  hello.hello.credit_bytes = options_.credit_bytes;
   hello.hello.software = options_.software;
   hello.hello.pid = options_.pid;
   hello.hello.name = options_.name;

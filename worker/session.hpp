@@ -22,6 +22,7 @@
 
 #include "proto/messages.hpp"
 #include "worker/answer.hpp"
+#include "worker/limits.hpp"
 
 namespace windlass::worker {
 
@@ -33,6 +34,8 @@ struct SessionOptions {
   std::chrono::milliseconds beat{1000};
   std::chrono::milliseconds suspect_after{3000};
   std::chrono::milliseconds dead_after{10000};
+  std::uint64_t credit_requests = kBridgeCreditRequests;  // what HELLO tells the bridge that it may have under way
+  std::uint64_t credit_bytes = kBridgeCreditBytes;
   int patience = 30;  // so many times dead_after a bridge may be silent while the connection to it lives
   std::chrono::milliseconds backoff_min{100};
   std::chrono::milliseconds backoff_max{1000};

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from . import __version__, _wire
-from ._errors import Code, Unavailable, WindlassError
+from ._credits import FEATURE
+from ._errors import Code, NotFound, ResourceExhausted, Unavailable, WindlassError
+from ._flow import WAITING_MAX, Flow
 from ._grants import GrantBook, Send, listed_fault
-from ._nodes import Entry, NodeTable
+from ._nodes import Entry, NodeTable, State
 from ._reply import error_of_body
-from ._requests import Requests
+from ._requests import Request, Requests
 from ._wire import Header, Message, Type
 
 OBSERVERS_MAX = 1000
@@ -40,6 +42,7 @@ class BridgeCore:
         self.nodes = NodeTable(beat=beat, suspect_after=suspect_after, dead_after=dead_after, now=now)
         self.untold: list[Callable[[], None]] = []
         self.requests = Requests(judge_silence=False, later=self.untold.append)  # a node's beats tell whether it lives
+        self.flow = Flow()
         self.grants = GrantBook(self.nodes, lease=lease, now=now, later=self.untold.append)
         self.incarnation = secrets.token_hex(8)
         self.dropped = 0
@@ -77,12 +80,40 @@ class BridgeCore:
     def tick(self, now: float, drained: bool) -> list[Send]:
         """Judges the nodes; requests to those who died end UNAVAILABLE. Answers what leases need."""
         for entry in self.nodes.tick(now, drained):
-            self.lose(entry.routing, f"node {entry.name} is dead: nothing was heard of it for too long")
+            self._gone(entry, f"node {entry.name} is dead: nothing was heard of it for too long")
+        self.flow.resume()
+        self.flow.sweep(now, lambda request_id: self.requests.get(request_id) is not None)
         return self.grants.tick(now)
 
-    def place(self, request_id: bytes, routing: bytes) -> None:
-        """A request goes to a node."""
-        self._at[request_id] = routing
+    def submit(self, node: str, request: Request, now: float) -> WindlassError | None:
+        """A STAGE for a node: it stands in line, to leave by `flow.next`; or why not."""
+        self.requests.add(request, now)
+        entry = self.nodes.find(node)
+        if entry is None:
+            return NotFound(f"there is no node {node!r} here; bridge.nodes() lists those that are")
+        if entry.state == State.DEAD:
+            return Unavailable(f"node {node} is dead")
+        if entry.draining:
+            return Unavailable(_drains(node))
+        if not self.flow.wait(node, request):
+            said = f"{WAITING_MAX} calls wait for node {node} already, as many as may: wait for some to be accepted"
+            return ResourceExhausted(said, retryable=True, retry_after=1.0)
+        return None
+
+    def sent(self, request: Request, routing: bytes, now: float) -> None:
+        """A request has gone to a node."""
+        self.flow.sent(request, now)
+        self._at[request.id] = routing
+        request.sent = True
+        request.sink.going_out()
+        self.requests.expect(request, now)
+
+    def overdue(self, request: Request) -> WindlassError:
+        """How a request ends that was not accepted in its time."""
+        if request.sent:
+            return request.silence("the node")
+        said = f"the node was still busy accepting other calls after {request.timeout:g} s, so this one was not sent"
+        return ResourceExhausted(said, retryable=True, retry_after=1.0)
 
     def route_of(self, request_id: bytes) -> bytes | None:
         """The node a request under way went to."""
@@ -91,12 +122,22 @@ class BridgeCore:
     def end(self, request_id: bytes, outcome: Any) -> None:
         self._at.pop(request_id, None)
         self._followed.discard(request_id)
+        self.flow.drop(request_id)
         self.requests.end(request_id, outcome)
 
     def lose(self, routing: bytes, why: str) -> None:
         """All requests to a node end: it will not answer."""
         self.grants.lost(routing, why)
         for request_id in [request_id for request_id, at in self._at.items() if at == routing]:
+            self.end(request_id, Unavailable(why))
+
+    def _gone(self, entry: Entry, why: str) -> None:
+        """A node is no more: also what waited for it ends."""
+        self.lose(entry.routing, why)
+        self._end_waiting(entry, why)
+
+    def _end_waiting(self, entry: Entry, why: str) -> None:
+        for request_id in self.flow.ended(entry.name):
             self.end(request_id, Unavailable(why))
 
     # ---- Handlers ----------------------------------------------------------------------------------------------------
@@ -122,7 +163,7 @@ class BridgeCore:
             return [_error(routing, message, Code.PERMISSION_DENIED, "a bridge serves nodes and observers")]
         welcome = {
             "version": _wire.VERSION,
-            "features": [],
+            "features": [FEATURE],
             "software": f"windlass-python/{__version__}",
             "name": "bridge",
             "incarnation": self.incarnation,
@@ -147,6 +188,7 @@ class BridgeCore:
         features, entry.process = body.get("features"), str(body.get("process") or "")
         entry.grants = isinstance(features, list) and "grant" in features
         self.grants.registered(entry)
+        self.flow.connected(name, routing, body)
         _log.info("node %s has registered, incarnation %s", name, incarnation)
         if older is None:
             return []
@@ -181,18 +223,22 @@ class BridgeCore:
         entry.grants_known = entry.grants_known or held is not None
         self.nodes.report(entry, load, offers, _count(message.body.get("offers_version")))
         sends = self.grants.report(entry, _count(version), held)
+        if entry.draining:
+            self._end_waiting(entry, _drains(entry.name))
         if _are_labels(load.get("labels")):
             entry.labels = load["labels"]  # a node may change them while it runs
         seen = {"sequence": load.get("sequence", 0)}
         return [(routing, Message(Header(Type.RESULT, message.header.id), seen)), *sends]
 
     def _progress(self, routing: bytes, message: Message, now: float) -> list[Send]:
+        self.flow.heard(routing, message.header.id)
         if self._heard(routing, message) is not None:
             self.requests.advance(message.header.id, message.body, now)
         return []
 
     def _outcome(self, routing: bytes, message: Message, now: float) -> list[Send]:
         entry = self.nodes.of(routing)
+        self.flow.heard(routing, message.header.id)
         if entry is not None:
             sends = self.grants.answered(routing, message)
             if sends is not None:
@@ -204,7 +250,8 @@ class BridgeCore:
         unknown = message.header.type == Type.ERROR and message.body.get("code") == Code.NOT_FOUND
         if unknown and request is not None and request.asked_after and not request.accepted:
             request.asked_after = False  # it never came: ZeroMQ loses what a broken connection had in hand
-            return [(routing, Message(Header(Type.STAGE, request.id), request.made()))]
+            self.flow.again(routing, request)
+            return []
         self.end(message.header.id, self._outcome_of(message))
         return []
 
@@ -220,6 +267,7 @@ class BridgeCore:
         if entry is None:
             return [_say_hello(routing, message)]
         self.nodes.drain(entry)
+        self._end_waiting(entry, _drains(entry.name))
         return []
 
     def _bye(self, routing: bytes, message: Message, now: float) -> list[Send]:
@@ -227,7 +275,7 @@ class BridgeCore:
         entry = self.nodes.of(routing)
         if entry is not None:
             self.nodes.end(entry)
-            self.lose(routing, f"node {entry.name} has ended")
+            self._gone(entry, f"node {entry.name} has ended")
             _log.info("node %s has ended", entry.name)
         return []
 
@@ -260,6 +308,10 @@ def _version_fault(versions: Any) -> str | None:
     if not lowest <= _wire.VERSION <= highest:
         return f"the other side speaks versions {lowest} to {highest}, this bridge {_SPOKEN}"
     return None
+
+
+def _drains(node: str) -> str:
+    return f"node {node} drains: it takes no new work"
 
 
 def _count(value: Any) -> int:

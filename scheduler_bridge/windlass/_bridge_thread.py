@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import zmq
 
@@ -16,11 +16,10 @@ from . import _wire
 from ._authority import ANSWERS
 from ._bridge_core import BridgeCore
 from ._door import Door, KeyedDoor
-from ._errors import Cancelled, Code, FailedPrecondition, NotFound, ResourceExhausted, Unavailable, WindlassError
+from ._errors import Cancelled, Code, FailedPrecondition, ResourceExhausted, Unavailable, WindlassError
 from ._grants import Asking, Grant, Send
 from ._keys import Folder
 from ._loop import Loop
-from ._nodes import State
 from ._requests import Body, Request, run_callback
 from ._stage_remote import RemoteStage
 from ._wire import Header, Message, Type
@@ -146,10 +145,12 @@ class BridgeThread:
             sends = self.core.tick(now, drained)
         self._send_all(sends)
         for request in self.core.requests.silent(now):
-            self._send_cancel(request.id)
-            self._end(request.id, request.silence("the node"))
+            if request.sent:
+                self._send_cancel(request.id)
+            self._end(request.id, self.core.overdue(request))
         for request in self.core.requests.signs_due(now):
             self._send_to(self.core.route_of(request.id), Message(Header(Type.PROGRESS, request.id)))
+        self._send_bulk()
         self._tell()
 
     def _take(self, frames: list[zmq.Frame]) -> None:
@@ -169,6 +170,7 @@ class BridgeThread:
         with self.lock:
             answers = self.core.handle(routing, message, time.monotonic())
         self._send_all(answers)
+        self._send_bulk()
 
     def _send_all(self, sends: Iterable[Send]) -> None:
         """Sends; a GRANT or RELEASE that cannot leave is told to the book."""
@@ -199,14 +201,18 @@ class BridgeThread:
             return None
         try:
             frames = _wire.encode(message)
+        except _wire.WireError as error:
+            self._too_large(routing, message, error)
+            return ResourceExhausted(str(error))
+        return self._send_frames(routing, frames)
+
+    def _send_frames(self, routing: bytes, frames: Sequence[bytes | memoryview]) -> WindlassError | None:
+        try:
             self._router.send_multipart([routing, *frames], zmq.NOBLOCK)
         except zmq.Again:
             return ResourceExhausted("the node takes no more messages at present", retryable=True, retry_after=1.0)
         except zmq.ZMQError as error:
             return Unavailable(f"the node cannot be reached: {error.strerror}")
-        except _wire.WireError as error:
-            self._too_large(routing, message, error)
-            return ResourceExhausted(str(error))
         return None
 
     def _too_large(self, routing: bytes, message: Message, error: Exception) -> None:
@@ -217,28 +223,35 @@ class BridgeThread:
     # ---- Requests ----------------------------------------------------------------------------------------------------
 
     def _add(self, node: str, request: Request) -> None:
-        core = self.core
-        core.requests.add(request, time.monotonic())
         with self.lock:
-            entry = core.nodes.find(node)
-        error: WindlassError | None
-        if entry is None:
-            error = NotFound(f"there is no node {node!r} here; bridge.nodes() lists those that are")
-        elif entry.state == State.DEAD:
-            error = Unavailable(f"node {node} is dead")
-        elif entry.draining:
-            error = Unavailable(f"node {node} drains: it takes no new work")
-        else:
-            core.place(request.id, entry.routing)
-            request.sent = True
-            request.sink.going_out()
-            core.requests.expect(request, time.monotonic())
-            error = self._send_to(entry.routing, Message(Header(Type.STAGE, request.id), request.made()))
+            error = self.core.submit(node, request, time.monotonic())
         if error is not None:
             self._end(request.id, error)
+        self._send_bulk()
         self._tell()
 
+    def _send_bulk(self) -> None:
+        """Sends what the nodes have credit for. What a full queue does not take stays first in its line."""
+        core = self.core
+        while (bulk := core.flow.next()) is not None:
+            request, frames = bulk.request, bulk.frames
+            if isinstance(frames, _wire.WireError):
+                self._end(request.id, ResourceExhausted(str(frames)))
+                continue
+            error = self._send_frames(bulk.routing, frames)
+            if error is None:
+                core.sent(request, bulk.routing, time.monotonic())
+            elif isinstance(error, ResourceExhausted):
+                core.flow.pause(request)
+            else:
+                self._end(request.id, error)
+
     def _send_cancel(self, request_id: bytes) -> None:
+        request = self.core.requests.get(request_id)
+        if request is not None and not request.sent:
+            self._end(request_id, Cancelled("cancelled before it was sent"))
+            self._tell()
+            return
         cancel = Message(Header(Type.CANCEL, _wire.new_id()), {"request": request_id})
         self._send_to(self.core.route_of(request_id), cancel)
 

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 BEAT, SUSPECT, DEAD = 1.0, 3.0, 10.0
 LEASE = 8.0
 POLL = 250 * MS
-RESULT, CANCEL, BYE = 8, 7, 11
+STAGE, PROGRESS, CANCEL, RESULT, ERROR, BYE = 5, 6, 7, 8, 9, 11
+CREDITS = 3  # what a simulated node tells in its HELLO
+CREDIT_LOST = 60 * SECOND
 
 
 class Frame:
@@ -51,7 +53,9 @@ class Router:
     def recv_multipart(self, flags: int, copy: bool = True) -> list[Frame]:
         if not self.inbox:
             raise zmq.Again
-        return [Frame(frame) for frame in self.inbox.popleft()]
+        frames = self.inbox.popleft()
+        self._process.read(frames)
+        return [Frame(frame) for frame in frames]
 
     def send_multipart(self, frames: list[Any], flags: int) -> None:
         self._process.carry_down(bytes(frames[0]), [bytes(frame) for frame in frames[1:]])
@@ -149,7 +153,9 @@ class BridgeProcess:
         self.thread: Thread | None = None
         self.callers: dict[str, Caller] = {}
         self.askings: list[GrantCall] = []
+        self.full: set[str] = set()  # nodes to whom the ROUTER takes no more
         self._cancels: dict[bytes, bytes] = {}  # id of a CANCEL: what it cancels
+        self._under_way: dict[bytes, dict[bytes, int]] = {}  # STAGE by routing, without a word yet: sent when
         self._known: dict[bytes, tuple[Node, int]] = {}  # whom the ROUTER could reach: node and its life
         self._heard: dict[bytes, float] = {}  # routing: by the table's clock
         self._last: dict[tuple[str, str], int] = {}  # (node, way): when the latest message arrives
@@ -182,6 +188,7 @@ class BridgeProcess:
         self._known.clear()
         self._heard.clear()
         self._cancels.clear()
+        self._under_way.clear()
 
     def stall(self, microseconds: int) -> None:
         """Its thread does not run for so long."""
@@ -249,7 +256,7 @@ class BridgeProcess:
             self.thread._send_cancel(bytes.fromhex(caller.request))
 
     def ask_grant(self, node: Node, owner: object) -> None:
-        """A session asks for a part of what the bridge knows the node to offer, be it free or not."""
+        """A session looks at what the bridge knows the node to offer, and asks for a part of it, be it free or not."""
         entry = self.thread.core.nodes.find(node.name) if self.thread is not None else None
         if self.thread is None or entry is None or not entry.offers:
             return
@@ -257,10 +264,17 @@ class BridgeProcess:
         units = self.world.chance.randint(1, cores) * UNITS
         grant = Grant(self.world.bytes(16), node.name, node.name, entry.offers_version, {"cpu": units}, {})
         grant.owner = owner
+        node.ledger.matched[grant.id] = grant.epoch
+        takes = self.world.chance.randrange(1, 800 * MS)  # to match
+        self.world.after(takes, self._ask_grant, grant, entry.incarnation, self._life)
+
+    def _ask_grant(self, grant: Grant, incarnation: str, life: int) -> None:
+        if self.thread is None or life != self._life:
+            return
         call = GrantCall(self.world, grant)
         self.askings.append(call)
-        self.world.note(f"bridge: GRANT {grant.id.hex()} of {node.name}: {units}")
-        asking = self.thread.core.grants.ask([grant], {node.name: entry.incarnation}, call.ended)
+        self.world.note(f"bridge: GRANT {grant.id.hex()} of {grant.node}: {grant.amounts['cpu']}")
+        asking = self.thread.core.grants.ask([grant], {grant.node: incarnation}, call.ended)
         self.thread._send_all(asking.sends)
         if self.world.chance.random() < 0.3:  # the session thinks better of it
             self.world.after(self.world.chance.randrange(1, 300 * MS), self._release, grant, self._life)
@@ -312,12 +326,28 @@ class BridgeProcess:
         self.thread.inbox.append([routing, *frames])
         self.turn()
 
+    def read(self, frames: list[bytes]) -> None:
+        """The thread reads a message."""
+        header = msgpack.unpackb(frames[1])
+        if header["t"] in (PROGRESS, RESULT, ERROR):
+            self._under_way.get(frames[0], {}).pop(header["id"], None)
+
+    def _send_bulk(self, node: Node, routing: bytes, request: bytes) -> None:
+        under_way = self._under_way.setdefault(routing, {})
+        under_way[request] = self.world.now
+        count = sum(self.world.now - since < CREDIT_LOST for since in under_way.values())
+        self.world.demand(count <= CREDITS, f"credits are conserved: {count} STAGE calls under way at {node.name}")
+
     def carry_down(self, routing: bytes, frames: list[bytes]) -> None:
         known = self._known.get(routing)
         if known is None:
             raise zmq.ZMQError(zmq.EHOSTUNREACH)
         node, life = known
+        if node.name in self.full:
+            raise zmq.Again
         header = msgpack.unpackb(frames[0])
+        if header["t"] == STAGE:
+            self._send_bulk(node, routing, header["id"])
         if header["t"] == CANCEL:
             self._cancels[header["id"]] = msgpack.unpackb(frames[1])["request"]
         incarnation = routing.rpartition(b"/")[2]

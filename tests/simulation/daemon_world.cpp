@@ -205,6 +205,7 @@ SessionOptions options_of(const char* name, std::uint64_t seed) {
   options.software = "windlassd simulated";
   options.pid = 1;
   options.seed = seed;
+  options.credit_requests = 3;  // few, so that a bridge comes to their end
   return options;
 }
 

@@ -9,7 +9,8 @@ import importlib
 import sys
 from pathlib import Path
 
-MODULES = ["windlass._nodes", "windlass._requests", "windlass._bridge_core", "windlass._bridge_thread"]
+NAMES = ("credits", "nodes", "requests", "flow", "grants", "bridge_core", "bridge_thread")  # each after what it uses
+MODULES = [f"windlass._{name}" for name in NAMES]
 
 PYTHON = {
     # A node that starts anew: what ran on it is not given up.
@@ -18,6 +19,24 @@ PYTHON = {
         'self.lose(older.routing, f"node {name} has started anew',
         "older.name == '' and self.lose(older.routing, f\"node {name} has started anew",
     ),
+    # The node's first word on a request does not free the credit that it holds.
+    "kept_bulk_credit": ("windlass._flow", "if lane is not None and lane.credits.free(request_id)", "if False"),
+    # However much is under way at a node, there is credit.
+    "unheeded_credit": ("windlass._credits", "if not self._held:", "if True:"),
+    # A grant is asked for by the newest version of the offers, and not by the one that was matched on.
+    "newest_epoch": (
+        "windlass._grants",
+        "            grant.until = self._now + 2 * self.lease  # from when the node reads it",
+        "            grant.until, grant.epoch = self._now + 2 * self.lease, entry.offers_version",
+    ),
+    # What a session held when it ended is not given back.
+    "kept_grants": (
+        "windlass._grants",
+        "return self.release([grant.id for grant in self._by_id.values() if grant.owner is owner])",
+        "return []",
+    ),
+    # What a node refused is held for granted.
+    "unheard_refusal": ("windlass._grants", 'for each in body.get("refused") or []:', "for each in []:"),
     # A suspect node is taken for dead at once.
     "hasty_death": ("windlass._nodes", "if silent >= self.dead_after:", "if silent >= self.suspect_after:"),
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MATCH_RESULT = msgpack.packb({"placed": 0, "engine": "scalar", "columns": []})
 ANSWER_KEPT = 60 * SECOND
-RESULT = 8
+LOAD, RESULT = 3, 8
 UNITS = 10_000  # of one
 
 
@@ -211,6 +211,11 @@ class Node:
         header = msgpack.unpackb(frames[0])
         if header["t"] == RESULT:
             self.ledger.answered(header["id"], frames[1])
+        elif (
+            header["t"] == LOAD
+            and (listed := msgpack.unpackb(frames[1], strict_map_key=False).get("grants")) is not None
+        ):
+            self.ledger.reported(listed)
         self.bridge.carry_up(self, frames)
 
     def _to_client(self, route: bytes, message: bytes, _: bool) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from .bridge import BridgeProcess, Caller
+from .bridge import CREDITS, BridgeProcess, Caller
 from .clients import ERROR, Client
 from .native import Library
 from .node import Node
@@ -146,6 +146,11 @@ class Scenario:
         node.fill_queue(True)
         self.world.after(self.world.chance.randrange(1, 3000) * MS, node.fill_queue, False)
 
+    def _fill_router(self, node: Node) -> None:
+        self.world.note(f"the bridge's queue to {node.name} is full")
+        self.bridge.full.add(node.name)
+        self.world.after(self.world.chance.randrange(1, 3000) * MS, self.bridge.full.discard, node.name)
+
     def _lose_client(self, node: Node) -> None:
         if node.clients:
             client = self.world.chance.choice(list(node.clients.values()))
@@ -162,6 +167,7 @@ class Scenario:
         _release_grant: 2,
         _change_offer: 1,
         _fill_queue: 0.7,
+        _fill_router: 0.7,
         _change_weather: 3,
         _kill_node: 2,
         _kill_bridge: 0.7,
@@ -178,6 +184,7 @@ class Scenario:
         self.weather.clear()
         self.library.disk(-1)
         self.bridge._stalled_until = 0
+        self.bridge.full.clear()
         self.bridge.start()
         for node in self.nodes.values():
             node.start()
@@ -261,6 +268,13 @@ class Scenario:
                 f"credits are conserved: of the {client.credits} requests of {client.route.decode()} {refused} were "
                 f"refused, and one beyond {'was' if beyond.refused else 'was not'}",
             )
+        calls = [self.bridge.stage(node) for node in self.nodes.values() for _ in range(2 * CREDITS)]
+        self.world.run_until(self.world.now + ENDED_WITHIN)
+        ends = [call.outcome for call in calls if call is not None]
+        self.world.demand(
+            all(how in ("done", "failed") for how in ends),
+            f"credits are conserved: of the {len(ends)} calls of the bridge not all came to their end: {ends}",
+        )
 
     def _all_ended(self, callers: list[Caller | None]) -> bool:
         return (

@@ -51,6 +51,11 @@ def test_a_campaign_runs_in_several_processes() -> None:
         "uncounted_grant",
         "kept_credit",
         "kept_request",
+        "kept_bulk_credit",
+        "unheeded_credit",
+        "newest_epoch",
+        "kept_grants",
+        "unheard_refusal",
         "hasty_death",
     ],
 )
