@@ -18,7 +18,9 @@ from support import eventually
 
 Make = Callable[..., windlass.LocalNode]
 TIMES = {"beat": 0.1, "suspect_after": 0.5, "dead_after": 2.0}
-BUSY_S = float(os.environ.get("WINDLASS_BUSY_S", 8))  # of dead_after = 2 s
+BUSY = pytest.mark.parametrize(  # seconds, of dead_after = 2 s
+    "busy", [8.0, pytest.param(60.0, marks=[pytest.mark.slow, pytest.mark.timeout(300)])]
+)
 
 
 def start(nodes: Make, address: str, **config: object) -> windlass.LocalNode:
@@ -43,25 +45,27 @@ def slow_transfer(bridge: windlass.Bridge, folder: Path, seconds: float) -> tupl
     return bridge.submit_stage("n", [windlass.Transfer(source, target)]), target
 
 
+@BUSY
 def test_a_scheduler_that_holds_the_interpreter_loses_no_node_and_no_transfer(
-    nodes: Make, bridge: windlass.Bridge, tmp_path: Path
+    nodes: Make, bridge: windlass.Bridge, tmp_path: Path, busy: float
 ):
     start(nodes, bridge.address, **{"stage.roots": [tmp_path], "stage.bandwidth_max": "1MiB"})
     eventually(lambda: alive(bridge))
     first = bridge.nodes()["n"].incarnation
-    future, target = slow_transfer(bridge, tmp_path, BUSY_S + 3)
-    end = time.monotonic() + BUSY_S
+    future, target = slow_transfer(bridge, tmp_path, busy + 3)
+    end = time.monotonic() + busy
     length = 20
     while time.monotonic() < end:  # one call into C after the other, each of which keeps the interpreter for itself
         re.match(r"(a+)+$", "a" * length + "b")
         length = min(length + 1, 26)
     assert state(bridge) != "dead"
     assert future.result(60).transfers[0].state == "done"
-    assert target.stat().st_size == int((BUSY_S + 3) * (1 << 20))
+    assert target.stat().st_size == int((busy + 3) * (1 << 20))
     assert bridge.nodes()["n"].incarnation == first, "the node did not give the bridge up either"
 
 
-def test_threads_that_never_rest_kill_nobody(nodes: Make, bridge: windlass.Bridge):
+@BUSY
+def test_threads_that_never_rest_kill_nobody(nodes: Make, bridge: windlass.Bridge, busy: float):
     start(nodes, bridge.address)
     eventually(lambda: alive(bridge))
     first = bridge.nodes()["n"].incarnation
@@ -76,7 +80,7 @@ def test_threads_that_never_rest_kill_nobody(nodes: Make, bridge: windlass.Bridg
         thread.start()
     try:
         dead = False
-        end = time.monotonic() + BUSY_S
+        end = time.monotonic() + busy
         while time.monotonic() < end:
             dead = dead or state(bridge) == "dead"
             time.sleep(0.05)
