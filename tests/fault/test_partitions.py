@@ -1,5 +1,5 @@
-"""Three nodes and a scheduler whose links are cut, one-way, lossy, slow or reset: each request ends once, nobody is
-held for dead who lives, whoever is gone is found out, and after healing each node serves again.
+"""Three nodes and a scheduler whose links are cut, one-way, lossy, slow or reset: each request ends once, no offer is
+given twice, nobody is held for dead who lives, whoever is gone is found out, and after healing each node serves again.
 
 The random cuts run with the timers at a tenth (beat 0.1 s, suspect 0.3 s, dead 1 s). TCP's own retransmissions are not
 a tenth, so a lossy link may be taken for dead there; that nobody is, is shown with the real timers.
@@ -25,6 +25,7 @@ from windlass import Transfer
 
 from .conftest import noise, seeds
 from .network import Network
+from .placing import Placing, Witness
 
 NODES = 3
 SHORT = {"beat": 0.1, "suspect_after": 0.3, "dead_after": 1.0}
@@ -44,6 +45,7 @@ class World:
             with network.hub.entered():
                 self.bridge = self._stack.enter_context(windlass.Bridge("tcp://0.0.0.0:0", insecure=True, **times))
             port = self.bridge.address.rsplit(":", 1)[1]
+            self.witness = Witness(self.bridge)
             self.nodes = [self._node(number, port, times) for number in range(NODES)]
             for number in range(NODES):
                 self.wait(lambda n=number: self.serves(n), 20.0, f"node {number} serves")
@@ -52,8 +54,13 @@ class World:
             raise
 
     def _node(self, number: int, port: str, times: dict[str, float]) -> windlass.LocalNode:
+        offers = self.folder / f"offers-{number}.yaml"
+        offers.write_text(
+            f"- {{name: n{number}, resources: {{cpu: 4}}}}\n- {{name: n{number}/1, resources: {{cpu: 1}}}}\n"
+        )
         config = {
             "node.name": f"n{number}",
+            "offers.file": str(offers),
             "bridge.address": f"tcp://{self.network.links[number].scheduler}:{port}",
             "stage.roots": [str(self.folder)],
             "security.insecure": True,
@@ -204,6 +211,7 @@ def _one_seed(world: World, seed: int) -> tuple[float, Counter[str]]:
     """Answers how long the slowest node took to serve again, and how the requests ended."""
     chance = random.Random(seed)
     asked = Asked(world, seed)
+    placing = Placing(world.bridge, world.witness, seed)
     faults = []
     try:
         for _ in range(chance.randrange(2, 6)):
@@ -221,8 +229,18 @@ def _one_seed(world: World, seed: int) -> tuple[float, Counter[str]]:
         asked.stop()
         world.wait(asked.all_ended, 30.0, "each request ends")
         asked.check()
+        placing.stop()
+        world.wait(placing.agreed, AGAIN_S, "the nodes' books of grants and the bridge's are the same")
+        placing.close()
+        world.wait(
+            lambda: not any(there or told for there, told in world.witness.books().values()),
+            AGAIN_S,
+            "what the sessions have given back is free",
+        )
+        assert not world.witness.faults, world.witness.faults
     except BaseException:
-        print(f"faults: {faults}")
+        print(f"faults: {faults}; grants: {world.witness.books()}")
+        placing.close()
         raise
     return again, asked.outcomes
 
@@ -241,9 +259,9 @@ def _cuts(world: World, chosen: list[int]) -> None:
     agains.sort()
     print(
         f"{len(agains)} seeds; all serve again after {agains[len(agains) // 2]:.2f} s (median), "
-        f"{agains[-1]:.2f} s (most); ends: {dict(outcomes)}"
+        f"{agains[-1]:.2f} s (most); ends: {dict(outcomes)}; {world.witness.granted} grants"
     )
-    assert outcomes["done"] > 0
+    assert outcomes["done"] > 0 and world.witness.granted > 10 * len(chosen)
 
 
 def test_random_cuts(quick: World) -> None:
