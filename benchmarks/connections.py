@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import show, wire
-from benchmarks.harness import Peer, Row, WrongAnswer, measure
+from benchmarks.harness import Row, WrongAnswer, measure
 
 UNIT, BETTER = "bytes per client", "less"
 CASES = ("1K", "10K", "max")
@@ -48,15 +48,10 @@ def run(
     requests = ACTIVE_REQUESTS_QUICK if quick else ACTIVE_REQUESTS
     told: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory(dir=folder, prefix="wire-") as place:
-        peers = []
-        for name in WHO:
-            if who and not name.startswith(tuple(who)):
-                continue
-            peer = Peer(name, absent=wire.absent(name))
+        peers = wire.chosen(WHO, who, told)
+        for peer in peers:
             if peer.absent is None:
-                peer.run = partial(one, name, clients, requests, Path(place))
-                peer.check = told.setdefault(name, []).append
-            peers.append(peer)
+                peer.run = partial(one, peer.who, clients, requests, Path(place))
         rows = measure(case, peers, rounds, say)
     return [row if "absent" in row else {**row, **_figures(told[row["who"]]), "clients": clients} for row in rows]
 

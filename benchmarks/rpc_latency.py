@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import show, wire
-from benchmarks.harness import Peer, Row, measure
+from benchmarks.harness import Row, measure
 
 UNIT, BETTER = "s", "less"
 CASES = ("closed8:tcp", "closed8:ipc", "open10K", "open30K", "open50K")
@@ -51,17 +51,12 @@ def run(
     told: dict[str, list[dict[str, Any]]] = {}
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix="wire-")))
-        peers = []
-        for name in WHO:
-            if who and not name.startswith(tuple(who)):
-                continue
-            peer = Peer(name, absent=wire.absent(name))
+        peers = wire.chosen(WHO, who, told)
+        for peer in peers:
             if peer.absent is None:
-                server = stack.enter_context(wire.serve(name, transport, place))
+                server = stack.enter_context(wire.serve(peer.who, transport, place))
                 peer.run = partial(wire.ask, server, clients, requests, rate)
-                peer.check = told.setdefault(name, []).append
                 peer.pids = [server.pid]
-            peers.append(peer)
         rows = measure(case, peers, rounds, say)
     return [row if "absent" in row else {**row, **figures(told[row["who"]])} for row in rows]
 

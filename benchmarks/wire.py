@@ -26,7 +26,7 @@ from windlass._problem import Placement, Problem
 from windlass._wire import Header, Message, Type
 
 from benchmarks import shapes
-from benchmarks.harness import CannotRun, WrongAnswer
+from benchmarks.harness import CannotRun, Peer, WrongAnswer
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = HERE.parent / "build" / "peers"
@@ -69,6 +69,15 @@ def absent(who: str) -> str | None:
     except (CannotRun, windlass.NotFound) as error:
         return str(error)
     return None
+
+
+def chosen(names: tuple[str, ...], who: list[str] | None, told: dict[str, list[Any]]) -> list[Peer]:
+    """The peers of these names that `who` picks; what those that can be had answer goes into `told`, by name."""
+    peers = [Peer(name, absent=absent(name)) for name in names if not who or name.startswith(tuple(who))]
+    for peer in peers:
+        if peer.absent is None:
+            peer.check = told.setdefault(peer.who, []).append
+    return peers
 
 
 @contextlib.contextmanager

@@ -13,17 +13,14 @@ import pytest
 import windlass
 from windlass._wire import Type
 
+from tests.integration.support import eventually, resident
+
 from .flood import ANSWER_S, Flood
 
 ROWS = 5000
 TIMES = 10
 GROWTH_MAX = 64 << 20  # of memory, once queues and journal have filled: what the allocator keeps in pieces
 TOP = Path(__file__).resolve().parents[2]
-
-
-def rss(pid: int) -> int:
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
 
 
 def rate_of(address: str, seconds: float = 3.0) -> float:
@@ -69,7 +66,7 @@ def overload(bridge: windlass.Bridge, node: windlass.LocalNode, client: windlass
         while flood.poll() is None and time.monotonic() - begun < seconds + ANSWER_S:
             ask_control(client, times)
             now = time.monotonic()
-            memory.append((now - begun, rss(node.pid)))
+            memory.append((now - begun, resident(node.pid)))
             told = bridge.nodes()["n"]
             assert told.state == "alive"
             if told.load.sequence != sequence:
@@ -103,6 +100,5 @@ def test_ten_times_what_it_can_do(seconds: float) -> None:
     with windlass.Bridge("tcp://127.0.0.1:0") as bridge:
         config = {"match.threads": 1, "node.name": "n", "bridge.address": bridge.address}
         with windlass.LocalNode(config=config) as node, node.client() as client:
-            while "n" not in bridge.nodes() or bridge.nodes()["n"].load is None:
-                time.sleep(0.01)
+            eventually(lambda: "n" in bridge.nodes() and bridge.nodes()["n"].load is not None)
             overload(bridge, node, client, seconds)

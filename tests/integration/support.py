@@ -6,6 +6,7 @@ import os
 import random
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,15 @@ BODIES: list[dict[str, Any]] = [
 def resident(pid: int | str) -> int:
     """Bytes of memory that the process has in use."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def metric(node: windlass.LocalNode, line: str) -> float:
+    """What `/metrics` says of it, 0 where it says nothing."""
+    with urllib.request.urlopen(f"{node.http_url}/metrics", timeout=5) as page:
+        for row in page.read().decode().splitlines():
+            if row.startswith(f"{line} "):
+                return float(row.rpartition(" ")[2])
+    return 0.0
 
 
 def eventually(look: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:

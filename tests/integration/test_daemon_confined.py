@@ -5,13 +5,12 @@ from __future__ import annotations
 import ctypes
 import json
 import signal
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import windlass
-from support import eventually
+from support import eventually, metric
 
 Make = Callable[..., windlass.LocalNode]
 
@@ -22,14 +21,8 @@ def kernel_confines() -> bool:
     return ctypes.CDLL(None).syscall(_LANDLOCK_CREATE_RULESET, None, 0, _VERSION) > 0
 
 
-def series(node: windlass.LocalNode) -> dict[str, float]:
-    with urllib.request.urlopen(f"{node.http_url}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
-
-
 def confined(node: windlass.LocalNode) -> float:
-    return series(node)["windlass_stage_confined_threads"]
+    return metric(node, "windlass_stage_confined_threads")
 
 
 def taken(node: windlass.LocalNode, source: Path, target: Path) -> str:
@@ -50,7 +43,7 @@ def test_confined_threads_stage_beneath_every_root_and_resume(nodes: Make, tmp_p
     assert taken(node, roots[0], alias / "tree") == "done"
     if kernel_confines():
         eventually(lambda: confined(node) >= 1, 5.0)
-        assert series(node)['windlass_stage_fallbacks_total{kind="confine"}'] == 0
+        assert metric(node, 'windlass_stage_fallbacks_total{kind="confine"}') == 0
 
 
 @pytest.mark.skipif(not kernel_confines(), reason="no Landlock here")
@@ -67,8 +60,8 @@ def test_a_confined_daemon_reads_its_offers_again(nodes: Make, tmp_path: Path):
     (tmp_path / "root").mkdir()
     node = nodes({"stage.roots": [tmp_path / "root"], "offers.file": offers})
     offers.write_text(json.dumps([{"name": "new", "amounts": {"cpu": 1}}]))
-    before = series(node)['windlass_config_reloads_total{result="ok"}']
+    before = metric(node, 'windlass_config_reloads_total{result="ok"}')
     node.signal(signal.SIGHUP)
-    eventually(lambda: series(node)['windlass_config_reloads_total{result="ok"}'] > before, 5.0)
+    eventually(lambda: metric(node, 'windlass_config_reloads_total{result="ok"}') > before, 5.0)
     (tmp_path / "root/source").write_bytes(b"x")
     assert taken(node, tmp_path / "root/source", tmp_path / "root/target") == "done"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import windlass
-from support import ID, Raw, eventually, fallbacks, problem, random_frames
+from support import ID, Raw, eventually, fallbacks, problem, random_frames, resident
 from windlass import _wire
 from windlass._local_node import find_windlassd
 from windlass._wire import Header, Message, Type
@@ -248,11 +248,8 @@ def test_an_id_from_before_a_restart_is_never_run_again(node: windlass.LocalNode
 
 
 def test_a_message_that_announces_four_billion_costs_nothing(node: windlass.LocalNode, raw: Raw):
-    def resident() -> int:
-        return int(Path(f"/proc/{node.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
     raw.hello()
-    before = resident()
+    before = resident(node.pid)
     header = bytes(_wire.encode(Message(Header(Type.MATCH, ID)))[0])
     for body in (b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\x91" * 5000):
         raw.send(header, body)
@@ -260,7 +257,7 @@ def test_a_message_that_announces_four_billion_costs_nothing(node: windlass.Loca
     huge = {"tasks": 2**62, "offers": 2**62, "dimensions": 1, "columns": [], "task_amounts": [None]}
     how = {"mode": "exclusive", "policy": "best_fit", "ties": "stable", "normalize": True, "offer_amounts": [None]}
     assert raw.ask(Type.MATCH, huge | how, b"1" * 16).header.type == Type.ERROR
-    assert resident() - before < 32 << 20
+    assert resident(node.pid) - before < 32 << 20
     assert serves(node)
 
 

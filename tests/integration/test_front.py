@@ -10,14 +10,13 @@ import socket
 import struct
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import windlass
 import zmq
-from support import ID, SANITIZED, Raw, eventually, fallbacks, problem, resident
+from support import ID, SANITIZED, Raw, eventually, fallbacks, metric, problem, resident
 from windlass import _wire
 from windlass._local_node import find_windlassd
 from windlass._wire import Header, Message, Type
@@ -95,14 +94,6 @@ def serves(node: windlass.LocalNode, transport: str = "ipc") -> bool:
     with windlass.Client(address_of(node, transport)) as client:
         client.match(tasks, offers)
     return fallbacks() == before
-
-
-def metric(node: windlass.LocalNode, line: str) -> float:
-    with urllib.request.urlopen(f"{node.http_url}/metrics", timeout=5) as page:
-        for row in page.read().decode().splitlines():
-            if row.startswith(line + " "):
-                return float(row.rsplit(" ", 1)[1])
-    raise AssertionError(f"no {line} in /metrics")
 
 
 def refused(node: windlass.LocalNode, reason: str) -> float:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import re
 import socket
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 import windlass
 import zmq
-from support import Raw, eventually
+from support import Raw, eventually, metric
 from windlass import _door, _keys
 from windlass._channel import Channel
 from windlass._keys_curve import dialling
@@ -97,13 +95,7 @@ def refused(reason: str) -> int:
     return windlass.stats().get("refused", {}).get(reason, 0)
 
 
-def metric(node: windlass.LocalNode, series: str) -> int:
-    with urllib.request.urlopen(f"{node.http_url}/metrics", timeout=5) as page:
-        found = re.search(rf"^{re.escape(series)} (\S+)$", page.read().decode(), re.MULTILINE)
-    return int(float(found[1])) if found else 0
-
-
-def turned_away(node: windlass.LocalNode, reason: str) -> int:
+def turned_away(node: windlass.LocalNode, reason: str) -> float:
     return metric(node, f'windlass_peers_refused_total{{reason="{reason}"}}')
 
 
