@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import windlass
-from support import eventually
+from support import eventually, metric
 from windlass import _wire
 
 Make = Callable[..., windlass.LocalNode]
@@ -47,14 +47,6 @@ def make_bridge() -> Iterator[Callable[..., windlass.Bridge]]:
 
 def tasks(count: int, cpu: float = 1, prefix: str = "t", **fields: Any) -> list[dict[str, Any]]:
     return [{"name": f"{prefix}{row}", "resources": {"cpu": cpu}, **fields} for row in range(count)]
-
-
-def metric(node: windlass.LocalNode, name: str) -> float:
-    with urllib.request.urlopen(f"{node.http_url}/metrics", timeout=5) as page:
-        for line in page.read().decode().splitlines():
-            if line.startswith(f"{name} "):
-                return float(line.rpartition(" ")[2])
-    return 0.0
 
 
 def holds(node: windlass.LocalNode) -> float:
@@ -295,6 +287,47 @@ def test_a_closed_bridge_grants_nothing(start, make_bridge):
         session.match(tasks(1))
     assert session.grants() == {} and session.release(["t0"]) == 0
     session.close()
+
+
+def test_the_async_twin(start):
+    async def follow(session: Any) -> None:
+        while not await session.offers():
+            await asyncio.sleep(0.005)
+
+    async def place(bridge: windlass.aio.Bridge, session: Any, node: windlass.LocalNode) -> dict[str, str]:
+        await follow(session)
+        assert (await session.match(tasks(3))).assignments == dict.fromkeys(("t0", "t1", "t2"), "a")
+        ids = session.grants()
+        assert await session.release(["t2"]) == 1
+        while holds(node) != 2:
+            await asyncio.sleep(0.01)
+        doomed = asyncio.ensure_future(session.match(tasks(1, prefix="d")))
+        await asyncio.sleep(0)
+        doomed.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await doomed
+        del ids["t2"]
+        assert session.grants() == ids, "what nobody waits for is given back"
+        async with bridge.session() as other:
+            await follow(other)
+            assert (await other.match(tasks(1, prefix="u"))).unmatched == ["u0"], "a part of it is held"
+        return ids
+
+    async def main() -> None:
+        async with windlass.aio.Bridge("tcp://127.0.0.1:0", **TIMES) as first:
+            address, node = first.address, start(first, "a")
+            earlier = await first.session(mode="packing")  # not closed: it was the scheduler that ended
+            ids = await place(first, earlier, node)
+        async with windlass.aio.Bridge(address, **TIMES) as second:
+            async with second.session(mode="packing", restore={"t0": ids["t0"]}) as session:
+                await follow(session)
+                assert session.grants() == {"t0": ids["t0"]} and await session.missing() == {}
+                while (await session.offers())[0]["resources"]["cpu"] < 3:  # t1 has nobody who renews it
+                    await asyncio.sleep(0.05)
+            while holds(node):
+                await asyncio.sleep(0.005)
+
+    asyncio.run(main())
 
 
 def test_grants_are_for_the_bridge_alone(nodes: Make):

@@ -8,13 +8,17 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import windlass
-from support import ID, Raw, eventually, own_threads, random_frames
+import zmq
+from support import ID, Raw, eventually, metric, own_threads, random_frames
+from windlass import _wire
 from windlass._channel import Channel
 from windlass._reply import Reply
-from windlass._wire import Type
+from windlass._wire import Header, Message, Type, new_id
 
 Make = Callable[..., windlass.LocalNode]
 
@@ -74,6 +78,73 @@ def test_a_stopped_node_is_suspect_then_dead_then_registers_anew(nodes: Make, br
     os.kill(node.pid, signal.SIGCONT)
     eventually(lambda: alive(bridge), 5.0)
     assert bridge.nodes()["n"].incarnation != first
+
+
+def test_a_report_that_met_a_full_queue_is_told_again(nodes: Make, tmp_path: Path):
+    """A bridge that asks much and reads nothing, so that a report of new offers finds no room."""
+    offers = tmp_path / "offers.yaml"
+    offers.write_text("- {name: n, resources: {cpu: 4}}\n")
+    with Router() as bridge:
+        times = {"bridge.beat": "100ms", "bridge.suspect_after": "30s", "bridge.dead_after": "60s"}
+        config = {"node.name": "n", "bridge.address": bridge.address, "offers.file": str(offers), **times}
+        node = nodes({**config, "http.listen": "127.0.0.1:0"})
+        hello = bridge.read()
+        bridge.send(
+            Type.WELCOME, {"version": 1, "beat_ms": 100, "suspect_ms": 30_000, "dead_ms": 60_000}, hello.header.id
+        )
+        assert bridge.load()["offers_version"] == 1
+        wanted = [{"id": new_id(), "offer": "of nobody", "epoch": 1, "amounts": {"cpu": 1}} for _ in range(100)]
+        while (
+            metric(node, 'windlass_messages_dropped_total{reason="queue_full"}') == 0
+        ):  # each is refused in so many words
+            for _ in range(50):
+                bridge.send(Type.GRANT, {"lease_ms": 1000, "grants": wanted, "renew": []}, new_id())
+        offers.write_text("- {name: n, resources: {cpu: 2}}\n")
+        node.signal(signal.SIGHUP)
+        eventually(lambda: metric(node, 'windlass_config_reloads_total{result="ok"}') == 1)
+        with node.client() as client:
+            sample = client.load().sequence
+            eventually(lambda: client.load().sequence > sample + 5, what="some beats more")
+        loads = [bridge.load()]
+        while loads[-1]["offers_version"] == 1:
+            loads.append(bridge.load())
+        assert loads[-1]["load"]["sequence"] > loads[-2]["load"]["sequence"] + 5, "the reports between found no room"
+        told = [(offer["name"], offer["resources"]) for offer in loads[-1].get("offers", [])]
+        assert told == [("n", {"cpu": 2})], "and the next one tells all of it"
+
+
+class Router:
+    """A bridge's socket that reads when the test does, and has room for little."""
+
+    def __init__(self) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        for option, value in ((zmq.LINGER, 0), (zmq.RCVHWM, 1), (zmq.RCVBUF, 4096), (zmq.ROUTER_MANDATORY, 1)):
+            self._socket.setsockopt(option, value)
+        self._socket.bind("tcp://127.0.0.1:0")
+        self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._peer = b""
+
+    def __enter__(self) -> Router:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self._context.term()
+
+    def read(self) -> Message:
+        assert self._socket.poll(20_000), "nothing came"
+        self._peer, *frames = self._socket.recv_multipart()
+        return _wire.decode(frames)
+
+    def load(self) -> dict[str, Any]:
+        """The next report."""
+        while (message := self.read()).header.type != Type.LOAD:
+            pass
+        return message.body
+
+    def send(self, kind: Type, body: dict[str, Any], request_id: bytes) -> None:
+        self._socket.send_multipart([self._peer, *_wire.encode(Message(Header(kind, request_id), body))])
 
 
 def test_a_new_bridge_at_the_same_address_hears_from_its_nodes(nodes: Make):
