@@ -140,6 +140,16 @@ std::string at_byte(const char* wrong, std::size_t at) {
   return std::string(wrong) + " (byte " + std::to_string(at) + ")";
 }
 
+// Bytes of a value that the first of them tells all about: small integers, nil, booleans, short ASCII. 0: of another.
+std::size_t plain_bytes(std::string_view rest) {
+  if (rest.empty()) return 0;
+  const unsigned first = static_cast<unsigned char>(rest[0]);
+  if (first < 0x80 || first >= 0xE0 || first == 0xC0 || first == 0xC2 || first == 0xC3) return 1;
+  if ((first & 0xE0U) != 0xA0U) return 0;
+  const std::size_t size = first & 0x1FU;
+  return size < rest.size() && is_ascii(rest.substr(1, size)) ? 1 + size : 0;
+}
+
 const char* fault_of(const Head& head, std::string_view rest) {
   if (head.wrong != nullptr) return head.wrong;
   if (head.kind == Kind::str && !is_utf8(rest.substr(head.bytes, head.payload))) return "a str is not UTF-8";
@@ -163,6 +173,11 @@ std::optional<std::string> scan(std::string_view bytes, const ScanLimits& limits
     if (left[depth] == 0) break;
     --left[depth];
     const std::string_view rest = bytes.substr(at);
+    if (const std::size_t plain = plain_bytes(rest); plain > 0 && nodes < limits.nodes_max) {
+      ++nodes;
+      at += plain;
+      continue;
+    }
     const Head head = head_of(rest);
     if (const char* wrong = fault_of(head, rest)) return at_byte(wrong, at);
     if (++nodes > limits.nodes_max) return "more than " + std::to_string(limits.nodes_max) + " values";
@@ -207,13 +222,14 @@ Head Reader::take(Kind wanted) {
   return found;
 }
 
+int Reader::first() const {
+  return failed() || at_ == bytes_.size() ? -1 : static_cast<unsigned char>(bytes_[at_]);
+}
+
 std::uint64_t Reader::unsigned_integer(std::uint64_t max) {
-  if (!failed() && at_ < bytes_.size()) {
-    const unsigned first = static_cast<unsigned char>(bytes_[at_]);
-    if (first < 0x80 && first <= max) {
-      ++at_;
-      return first;
-    }
+  if (const int small = first(); small >= 0 && small < 0x80 && static_cast<unsigned>(small) <= max) {
+    ++at_;
+    return static_cast<unsigned>(small);
   }
   const Head found = take(Kind::integer);
   if (failed()) return 0;
@@ -251,11 +267,10 @@ bool Reader::boolean() {
 }
 
 std::string_view Reader::blob(Kind wanted, std::size_t bytes_max) {
-  if (wanted == Kind::str && !failed() && at_ < bytes_.size()) {
-    // A key or a word, which most are, has its length in its first byte.
-    const unsigned first = static_cast<unsigned char>(bytes_[at_]);
-    const std::size_t size = first & 0x1FU;
-    if ((first & 0xE0U) == 0xA0U && size <= bytes_max && size < bytes_.size() - at_) {
+  // A key or a word, which most are, has its length in its first byte.
+  if (const int small = first(); wanted == Kind::str && small >= 0xA0 && small < 0xC0) {
+    const auto size = static_cast<std::size_t>(small & 0x1F);
+    if (size <= bytes_max && size < bytes_.size() - at_) {
       at_ += 1 + size;
       return bytes_.substr(at_ - size, size);
     }
@@ -279,12 +294,23 @@ std::string_view Reader::bin(std::size_t bytes_max) {
 }
 
 bool Reader::take_nil() {
-  if (kind() != Kind::nil) return false;
+  if (first() != 0xC0) return false;
   ++at_;
   return true;
 }
 
+// Takes the opening where its one byte, from `base` on, tells the count and nothing is wrong with it; 0: of another.
+std::size_t Reader::few(int base, std::size_t bytes_each, std::size_t count_max) {
+  const int small = first();
+  if (small <= base || small >= base + 16) return 0;
+  const auto count = static_cast<std::size_t>(small - base);
+  if (count > count_max || count * bytes_each >= bytes_.size() - at_) return 0;
+  ++at_;
+  return count;
+}
+
 std::size_t Reader::array(std::size_t count_max) {
+  if (const std::size_t count = few(0x90, 1, count_max); count > 0) return count;
   const std::size_t count = take(Kind::array).count;
   if (count > count_max)
     fail("at most " + std::to_string(count_max) + " elements are allowed, not " + std::to_string(count));
@@ -292,6 +318,7 @@ std::size_t Reader::array(std::size_t count_max) {
 }
 
 std::size_t Reader::map(std::size_t count_max) {
+  if (const std::size_t count = few(0x80, 2, count_max); count > 0) return count;
   const std::size_t count = take(Kind::map).count;
   if (count > count_max)
     fail("at most " + std::to_string(count_max) + " keys are allowed, not " + std::to_string(count));

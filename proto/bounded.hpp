@@ -78,6 +78,8 @@ class Reader {
   [[nodiscard]] Head head() const;
   Head take(Kind wanted);
   std::string_view blob(Kind wanted, std::size_t bytes_max);
+  [[nodiscard]] int first() const;  // byte of the next value; -1 at the end and after a fault
+  std::size_t few(int base, std::size_t bytes_each, std::size_t count_max);
 
   std::string_view bytes_;
   std::size_t at_ = 0;

@@ -9,11 +9,13 @@ constexpr const char* kModes[] = {"exclusive", "packing"};
 constexpr const char* kPolicies[] = {"best_fit", "worst_fit", "dot_product", "cost", "fragmentation"};
 constexpr const char* kTies[] = {"stable", "swap_remove"};
 constexpr const char* kColumnTypes[] = {"i4", "i8", "u8"};
+constexpr std::size_t kFew = 8;  // of what comes in a list, as a rule
 constexpr std::uint64_t kRowsMax = INT32_MAX;  // rows are numbered by int32
 
 std::vector<std::int64_t> read_integers(Reader& reader) {
   std::vector<std::int64_t> values;
   if (reader.take_nil()) return values;
+  values.reserve(kFew);
   read_array(
       reader, [&](std::size_t) { values.push_back(reader.integer(0)); }, kDimensionsMax);
   return values;
@@ -189,6 +191,7 @@ Column read_column(Reader& reader) {
 
 std::vector<Column> read_amounts(Reader& reader) {
   std::vector<Column> columns;
+  columns.reserve(kFew);
   read_array(
       reader, [&](std::size_t) { columns.push_back(read_column(reader)); }, kDimensionsMax);
   return columns;
@@ -196,6 +199,7 @@ std::vector<Column> read_amounts(Reader& reader) {
 
 std::vector<ColumnSpec> read_columns(Reader& reader) {
   std::vector<ColumnSpec> columns;
+  columns.reserve(kFew);
   read_array(
       reader,
       [&](std::size_t) {
@@ -255,7 +259,7 @@ std::string encode(const Match& body) {
 
 std::string encode(const MatchResult& body) {
   const bool of_session = body.version.has_value();
-  Writer writer;
+  Writer writer(256);
   writer.map(of_session ? 13 : 11).str("placed").unsigned_integer(body.placed).str("engine").str(body.engine);
   write_columns(writer, body.columns);
   const std::pair<const char*, Column> columns[] = {{"offer_index", body.offer_index},

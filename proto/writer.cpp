@@ -1,12 +1,18 @@
 #include "proto/writer.hpp"
 
 #include <bit>
+#include <cstring>
 #include <msgpack.hpp>
 
 #include "proto/utf8.hpp"
 
 namespace windlass::proto {
 namespace {
+
+// What fits in one byte is written by hand: most of a message is.
+constexpr std::size_t kFewMax = 15;         // elements
+constexpr std::size_t kShortMax = 31;       // bytes of text
+constexpr std::uint64_t kSmallMax = 0x7F;
 
 struct Sink {
   std::string& bytes;
@@ -22,27 +28,33 @@ void pack(std::string& bytes, Pack&& write) {
 
 }  // namespace
 
+Writer& Writer::byte(std::uint64_t value) {
+  bytes_.push_back(static_cast<char>(value));
+  return *this;
+}
+
 Writer& Writer::map(std::size_t pairs) {
+  if (pairs <= kFewMax) return byte(0x80U | pairs);
   pack(bytes_, [&](auto& packer) { packer.pack_map(static_cast<std::uint32_t>(pairs)); });
   return *this;
 }
 
 Writer& Writer::array(std::size_t elements) {
+  if (elements <= kFewMax) return byte(0x90U | elements);
   pack(bytes_, [&](auto& packer) { packer.pack_array(static_cast<std::uint32_t>(elements)); });
   return *this;
 }
 
 Writer& Writer::nil() {
-  pack(bytes_, [](auto& packer) { packer.pack_nil(); });
-  return *this;
+  return byte(0xC0);
 }
 
 Writer& Writer::boolean(bool value) {
-  pack(bytes_, [&](auto& packer) { value ? packer.pack_true() : packer.pack_false(); });
-  return *this;
+  return byte(value ? 0xC3 : 0xC2);
 }
 
 Writer& Writer::unsigned_integer(std::uint64_t value) {
+  if (value <= kSmallMax) return byte(value);
   pack(bytes_, [&](auto& packer) { packer.pack_uint64(value); });
   return *this;
 }
@@ -61,6 +73,13 @@ Writer& Writer::number(double value) {
 }
 
 Writer& Writer::str(std::string_view text) {
+  if (text.size() <= kShortMax && is_ascii(text)) {
+    char whole[1 + kShortMax];
+    whole[0] = static_cast<char>(0xA0U | text.size());
+    std::memcpy(whole + 1, text.data(), text.size());
+    bytes_.append(whole, 1 + text.size());
+    return *this;
+  }
   const auto put = [this](std::string_view clean) {
     pack(bytes_, [&](auto& packer) {
       packer.pack_str(static_cast<std::uint32_t>(clean.size()));

@@ -11,6 +11,9 @@ namespace windlass::proto {
 
 class Writer {
  public:
+  // `room`: bytes to be ready for.
+  explicit Writer(std::size_t room = 128) { bytes_.reserve(room); }
+
   Writer& map(std::size_t pairs);
   Writer& array(std::size_t elements);
   Writer& nil();
@@ -26,6 +29,8 @@ class Writer {
   [[nodiscard]] const std::string& bytes() const { return bytes_; }
 
  private:
+  Writer& byte(std::uint64_t value);
+
   std::string bytes_;
 };
 
