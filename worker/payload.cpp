@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <new>
 
@@ -10,6 +11,7 @@ namespace windlass::worker {
 namespace {
 
 constexpr std::size_t kWholeMax = 512;  // bytes that are summed in one call, without a state
+constexpr std::size_t kFewMax = 2048;   // the same of several frames, with their sizes
 
 // The type and each frame's size go in too, so that bytes can't wander from one frame to the next.
 struct Prefix {
@@ -27,6 +29,24 @@ Payload sum_of_one(proto::Type type, std::string_view body) {
   std::copy_n(reinterpret_cast<const char*>(&prefix), sizeof prefix, bytes);
   std::copy(body.begin(), body.end(), bytes + sizeof prefix);
   return made_of(XXH3_128bits(bytes, sizeof prefix + body.size()));
+}
+
+// The same of several frames, with the size of each.
+Payload sum_of_few(proto::Type type, const Frames& frames) {
+  char bytes[sizeof(Prefix) + kFewMax];
+  const Prefix prefix{static_cast<std::uint64_t>(type), frames.size()};
+  char* to = bytes;
+  const auto put = [&to](const void* from, std::size_t size) {
+    if (size > 0) std::memcpy(to, from, size);
+    to += size;
+  };
+  put(&prefix, sizeof prefix);
+  for (const Frame& frame : frames) {
+    const std::uint64_t size = frame.size();
+    put(&size, sizeof size);
+    put(frame.view().data(), frame.size());
+  }
+  return made_of(XXH3_128bits(bytes, static_cast<std::size_t>(to - bytes)));
 }
 
 Payload sum_of_many(proto::Type type, const Frames& frames) {
@@ -47,8 +67,10 @@ Payload sum_of_many(proto::Type type, const Frames& frames) {
 }
 
 Payload sum_of(proto::Type type, const Frames& frames) {
-  const bool is_small = frames.size() == 1 && frames[0].size() <= kWholeMax;
-  return is_small ? sum_of_one(type, frames[0].view()) : sum_of_many(type, frames);
+  if (frames.size() == 1 && frames[0].size() <= kWholeMax) return sum_of_one(type, frames[0].view());
+  const bool is_few = frames.size() > 1 && frames.size() < kFewMax / 16 &&
+                      bytes_of(frames) + frames.size() * sizeof(std::uint64_t) <= kFewMax;
+  return is_few ? sum_of_few(type, frames) : sum_of_many(type, frames);
 }
 
 }  // namespace
