@@ -21,16 +21,17 @@ class Scan {
         scoring_(scoring_of(problem)),
         dot_(problem.policy == Policy::dot_product),
         slots_(problem.offers),
-        columns_(std::max<size_t>(problem.dimensions, 1)),
+        room_((slots_ + kLanes - 1) / kLanes * kLanes),
+        rows_(std::max<size_t>(problem.dimensions, 1)),
+        amounts_(room_ * rows_, 0),
         offer_(problem.offers),
-        wanted_(columns_.size(), 0),
+        wanted_(rows_, 0),
         factors_(problem.dimensions, 0) {
     placement_.engine = kernel.engine;
     placement_.resize(problem.tasks, problem.policy == Policy::cost);
     std::iota(offer_.begin(), offer_.end(), 0);
-    for (std::vector<int64_t>& column : columns_) column.assign((slots_ + kLanes - 1) / kLanes * kLanes, 0);
     for (size_t d = 0; d < problem.dimensions; ++d) {
-      for (size_t slot = 0; slot < slots_; ++slot) columns_[d][slot] = problem.offer_amount(slot, d);
+      if (const int64_t* given = problem.offer_amounts[d]) std::copy_n(given, slots_, column(d));
     }
     if (dot_) {
       parts_.resize(slots_ * problem.dimensions);
@@ -39,9 +40,9 @@ class Scan {
     }
     for (size_t slot = 0; slot < slots_; ++slot) weigh(slot, problem.policy == Policy::cost ? problem.price[slot] : 0);
     for (size_t slot = 0; slot < slots_; ++slot) {
-      if (problem.max_price && problem.price[slot] > *problem.max_price) columns_[0][slot] = -1;
+      if (problem.max_price && problem.price[slot] > *problem.max_price) column(0)[slot] = -1;
     }
-    std::fill(columns_[0].begin() + static_cast<ptrdiff_t>(slots_), columns_[0].end(), -1);
+    std::fill(column(0) + slots_, column(0) + room_, -1);
   }
 
   Placement run() {
@@ -58,11 +59,14 @@ class Scan {
     Key key;  // the least; for the dot product its score
   };
 
+  int64_t* column(size_t d) { return amounts_.data() + d * room_; }
+  const int64_t* column(size_t d) const { return amounts_.data() + d * room_; }
+
   // What the slot's scores are made from, as it stands.
   void weigh(size_t slot, int64_t price) {
     if (!dot_) keys_[slot] = {price, 0};
     for (size_t d = 0; d < problem_.dimensions; ++d) {
-      const int64_t has = columns_[d][slot];
+      const int64_t has = column(d)[slot];
       if (dot_) {
         parts_[slot * problem_.dimensions + d] = static_cast<int32_t>(scoring_.dot_part(d, has));
       } else if (problem_.policy == Policy::worst_fit) {
@@ -119,8 +123,8 @@ class Scan {
     Choice best;
     for (size_t base = 0; base < slots_; base += kLanes) {
       uint64_t mask = ~uint64_t{0};
-      for (size_t d = 0; d < columns_.size() && mask != 0; ++d) {
-        mask &= kernel_.amounts(columns_[d].data() + base, wanted_[d]);
+      for (size_t d = 0; d < rows_ && mask != 0; ++d) {
+        mask &= kernel_.amounts(column(d) + base, wanted_[d]);
       }
       for (; mask != 0; mask &= mask - 1) {
         const size_t slot = base + static_cast<size_t>(std::countr_zero(mask));
@@ -134,20 +138,20 @@ class Scan {
 
   void use(size_t slot) {
     if (problem_.mode == Mode::packing) {
-      for (size_t d = 0; d < problem_.dimensions; ++d) columns_[d][slot] -= wanted_[d];
+      for (size_t d = 0; d < problem_.dimensions; ++d) column(d)[slot] -= wanted_[d];
       weigh(slot, 0);  // no price is added for an offer in use
     } else if (problem_.ties == Ties::swap_remove) {
       move(--slots_, slot);
-      columns_[0][slots_] = -1;
+      column(0)[slots_] = -1;
     } else {
-      columns_[0][slot] = -1;
+      column(0)[slot] = -1;
       if (++used_ * 3 > slots_ && used_ > kLanes) close_gaps();
     }
   }
 
   void move(size_t from, size_t to) {
     if (from == to) return;
-    for (std::vector<int64_t>& column : columns_) column[to] = column[from];
+    for (size_t d = 0; d < rows_; ++d) column(d)[to] = column(d)[from];
     offer_[to] = offer_[from];
     if (!dot_) keys_[to] = keys_[from];
     const auto row = [&](size_t slot) { return parts_.begin() + static_cast<ptrdiff_t>(slot * problem_.dimensions); };
@@ -157,9 +161,9 @@ class Scan {
   void close_gaps() {
     size_t kept = 0;
     for (size_t slot = 0; slot < slots_; ++slot) {
-      if (columns_[0][slot] >= 0) move(slot, kept++);
+      if (column(0)[slot] >= 0) move(slot, kept++);
     }
-    std::fill(columns_[0].begin() + static_cast<ptrdiff_t>(kept), columns_[0].end(), -1);
+    std::fill(column(0) + kept, column(0) + room_, -1);
     slots_ = kept;
     used_ = 0;
   }
@@ -168,14 +172,15 @@ class Scan {
   const Kernel& kernel_;
   const Scoring scoring_;
   const bool dot_;
-  size_t slots_;                               // in use, from the first on
-  size_t used_ = 0;                            // of them gaps
-  std::vector<std::vector<int64_t>> columns_;  // by dimension, one at least: what each slot has
-  std::vector<int32_t> offer_;                 // by slot
-  std::vector<Key> keys_;                      // by slot; not for the dot product
-  std::vector<int32_t> parts_;                 // [slots][dimensions] of the dot product
-  std::vector<int64_t> wanted_;                // amounts of the task at hand
-  std::vector<int64_t> factors_;               // of the dot product: its weighted parts
+  size_t slots_;                  // in use, from the first on
+  size_t used_ = 0;               // of them gaps
+  const size_t room_, rows_;      // slots in whole lanes; dimensions, one at least
+  std::vector<int64_t> amounts_;  // [rows][room]: what each slot has
+  std::vector<int32_t> offer_;    // by slot
+  std::vector<Key> keys_;         // by slot; not for the dot product
+  std::vector<int32_t> parts_;    // [slots][dimensions] of the dot product
+  std::vector<int64_t> wanted_;   // amounts of the task at hand
+  std::vector<int64_t> factors_;  // of the dot product: its weighted parts
   Placement placement_;
 };
 

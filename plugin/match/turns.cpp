@@ -11,8 +11,9 @@ std::vector<int32_t> by_priority(const Problem& problem) {
   std::vector<int32_t> order(problem.tasks);
   std::iota(order.begin(), order.end(), 0);
   const int32_t* priority = problem.priority;
-  if (priority) {
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return priority[a] > priority[b]; });
+  const auto before = [&](int32_t a, int32_t b) { return priority[a] > priority[b]; };
+  if (priority && !std::is_sorted(order.begin(), order.end(), before)) {
+    std::stable_sort(order.begin(), order.end(), before);
   }
   return order;
 }
