@@ -96,7 +96,8 @@ bool Front::read_some(Connection& connection) {
 
 void Front::end_reading() {
   current_ = kNobody;
-  flush();
+  // Each sending may wake a client, which takes longer than a small answer does.
+  if (dirty_.size() >= kFlushAfter) flush();
 }
 
 void Front::count_held(Connection& connection) {
