@@ -28,6 +28,7 @@ struct Slot {
   std::uint32_t want = 0;
   std::uint32_t have = 0;  // bytes of `want` that the phase has behind it
   int idle = 0;            // completions without progress
+  std::int64_t told = 0;   // by the last of these: 0, or an -errno that may pass
   bool direct = false;     // what is in flight was begun as direct I/O
 };
 
@@ -86,7 +87,7 @@ class Copy {
       Slot& slot = slot_of(next_read_);
       const auto want = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes_max, data_end_ - position_));
       if (auto admitted = pace_.admit(want); !admitted) return stop(std::move(admitted.error()));
-      slot = {Slot::Phase::reading, position_, position_ - planned_to_, want, 0, 0, false};
+      slot = {Slot::Phase::reading, position_, position_ - planned_to_, want, 0, 0, 0, false};
       position_ += want;
       planned_to_ = position_;
       pace_.holding(buffers_.bytes());
@@ -184,7 +185,10 @@ class Copy {
 
   // An error completion: true where the operation shall simply be done again.
   bool passes(Slot& slot, std::int64_t result, bool reading) {
-    if (result == -EINTR || result == -EAGAIN) return true;
+    if (result == -EINTR || result == -EAGAIN || result == -ECANCELED) {
+      slot.told = result == -ECANCELED ? -EAGAIN : result;  // nobody here takes operations back
+      return true;
+    }
     if (slot.direct && (result == -EINVAL || result == -EOPNOTSUPP)) {
       (reading ? direct_from_ : direct_to_) = false;
       pace_.plain_instead();
@@ -201,14 +205,22 @@ class Copy {
     slot.have = static_cast<std::uint32_t>(std::min<std::uint64_t>(slot.want, slot.have + bytes));
     // direct I/O goes on from a boundary only
     if (slot.have < slot.want && (reading ? direct_from_ : direct_to_)) slot.have -= slot.have % task_.alignment;
-    if (slot.have > before) slot.idle = 0;
+    if (slot.have == before) return;
+    slot.idle = 0;
+    slot.told = 0;
   }
 
   void again(Slot& slot, std::uint32_t tag, bool reading) {
     if (++slot.idle > kTriesWithoutProgress) {
-      stop_errno(-EIO, reading ? "read" : "write", reading ? task_.from_path : task_.to_path);
+      stop_errno(slot.told != 0 ? slot.told : -EIO, reading ? "read" : "write",
+                 reading ? task_.from_path : task_.to_path);
       return release(slot);
     }
+    if (slot.told != 0)
+      if (auto rested = pace_.rest(slot.idle); !rested) {
+        stop(std::move(rested.error()));
+        return release(slot);
+      }
     if (reading)
       push_read(tag);
     else
@@ -280,6 +292,7 @@ Buffers::Buffers(unsigned count, std::uint32_t bytes) : count_(count), bytes_(by
 }
 
 Status copy_bytes(Fs& fs, IoQueue& io, const Buffers& buffers, const CopyTask& task, Pace& pace) {
+  if (io.holds_memory()) return fail_errno(ENOTRECOVERABLE, "read", task.from_path);
   return Copy(fs, io, buffers, task, pace).run();
 }
 

@@ -24,6 +24,8 @@ class Pace {
   virtual void holding(std::int64_t bytes) = 0;  // change of the bytes held in buffers
   virtual void reached(std::uint64_t) {}         // all of the target before it is written; grows
   virtual void plain_instead() = 0;              // direct I/O was refused; the file goes through the page cache
+  // Before what was told to come again is asked for again, the so-many-th time: waits a little. Fails like admit().
+  virtual Status rest(int) { return {}; }
 };
 
 // Aligned memory, made once per I/O thread.

@@ -10,21 +10,6 @@
 namespace windlass::stage {
 namespace {
 
-class QuietPace final : public Pace {
- public:
-  Status admit(std::uint64_t) override {
-    if (cancel_after-- == 0) return fail(Code::cancelled, "");
-    return {};
-  }
-  void moved(std::uint64_t bytes) override { bytes_moved += bytes; }
-  void holding(std::int64_t bytes) override { held += bytes; }
-  void plain_instead() override { ++fallbacks; }
-  std::int64_t cancel_after = -1;
-  std::uint64_t bytes_moved = 0;
-  std::int64_t held = 0;
-  int fallbacks = 0;
-};
-
 // One contract for every queue: the kernel's ring, plain calls, and both behind the faulty one.
 struct Kind {
   const char* name;
@@ -56,7 +41,7 @@ class CopyBytes : public ::testing::TestWithParam<Kind> {
   testing::Faults faults;
   std::unique_ptr<IoQueue> queue;
   Buffers buffers{4, 16'384};
-  QuietPace pace;
+  testing::QuietPace pace;
   Fd from, to;
 };
 

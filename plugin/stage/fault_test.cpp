@@ -119,6 +119,53 @@ TEST_P(FaultTest, EachReadAndWriteMayBeShort) {
   }
 }
 
+// As the kernel tells who was interrupted, where it is short of memory, or has taken an operation back.
+TEST_P(FaultTest, EachReadAndWriteMayHaveToBeAskedForAgain) {
+  const std::string content = testing::noise((1U << 20U) + 777);
+  folder.write("from", content);
+  for (const int error : {EAGAIN, EINTR, ECANCELED}) {
+    for (const std::uint64_t times : {1U, 3U}) {
+      std::uint64_t at = 1;
+      for (bool refused = true; refused; ++at) {
+        faults.refuse_at(at, error, times);
+        const Outcome outcome = testing::stage_one(*stager, folder.at("from"), folder.at("to"));
+        ASSERT_EQ(outcome.state, State::done) << error << " at " << at << ": " << outcome.error->message;
+        ASSERT_TRUE(folder.read("to") == content) << error << " at " << at;
+        refused = faults.refused();
+      }
+      EXPECT_GT(at, 10U);
+    }
+  }
+}
+
+TEST_P(FaultTest, WhatIsNeverDoneHoweverOftenItIsAskedForEndsUnavailable) {
+  folder.write("from", testing::noise((1U << 20U) + 777));
+  folder.write("to", "old");
+  for (const int error : {EAGAIN, EINTR, ECANCELED}) {
+    faults.refuse_at(4, error, UINT64_MAX / 2);
+    const Outcome outcome = testing::stage_one(*stager, folder.at("from"), folder.at("to"));
+    ASSERT_EQ(outcome.state, State::failed) << error;
+    EXPECT_EQ(outcome.error->code, Code::unavailable) << outcome.error->message;
+    EXPECT_TRUE(outcome.error->retryable);
+    EXPECT_EQ(folder.read("to"), "old");
+    EXPECT_TRUE(folder.leftovers().empty());
+    EXPECT_EQ(stager->counters().bytes_in_flight, 0U);
+  }
+  faults.refuse_at(1, 0, 0);
+  EXPECT_EQ(testing::stage_one(*stager, folder.at("from"), folder.at("to")).state, State::done);
+}
+
+TEST_P(FaultTest, WhoRestsBeforeItAsksAgainCanBeCancelled) {
+  folder.write("from", testing::noise(1U << 20U));
+  faults.refuse_at(4, EAGAIN, UINT64_MAX / 2);
+  const auto call = testing::submit_one(*stager, testing::transfer_of(folder.at("from"), folder.at("to")));
+  ASSERT_TRUE(testing::eventually([&] { return faults.refused(); }));
+  stager->cancel(call);
+  call->wait(std::nullopt);
+  EXPECT_EQ(call->outcome(0).state, State::cancelled);
+  EXPECT_TRUE(folder.leftovers().empty());
+}
+
 // However long a completion takes: there is no clock in it, it comes when the test says so.
 TEST_P(FaultTest, WhatStallsAtAnyCompletionStopsNobodyElse) {
   stager = testing::open_stager(GetParam(), {}, &faults);  // with room for a thread more

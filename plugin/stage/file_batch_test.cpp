@@ -51,12 +51,7 @@ class FilesOfOneCall : public ::testing::Test {
   void open(unsigned threads = 1) {
     Options options;
     options.threads = threads;
-    options.owner = "test";
-    auto opened = Stager::open(options, fs, "threads", [this]() -> Result<std::unique_ptr<IoQueue>> {
-      return std::make_unique<testing::FaultyQueue>(make_plain_queue(), faults);
-    });
-    if (!opened) throw std::runtime_error(opened.error().message);
-    stager = std::move(*opened);
+    stager = testing::open_stager("threads", options, fs, &faults);
   }
 
   Request files(int count, Durability durability = Durability::file) {

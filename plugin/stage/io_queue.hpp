@@ -1,7 +1,8 @@
 // The one seam to reads and writes of file contents: operations are pushed, completions are waited for.
 //
 // Belongs to one thread. Memory of an operation must stay until its completion was taken. At most kIoInFlightMax are
-// pushed and not yet taken. Results are bytes, or -errno; they may be short.
+// pushed and not yet taken. Results are bytes, or -errno; they may be short, and -EINTR, -EAGAIN and -ECANCELED say
+// that nothing was done and it is worth while to ask again.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +38,10 @@ class IoQueue {
   virtual IoDone wait() = 0;
   // Several operations run at once, so direct I/O is worth while.
   [[nodiscard]] virtual bool overlaps() const = 0;
-  // Serves no more; a new queue must be made.
+  // Serves by plain calls from now on; a new queue should be made.
   [[nodiscard]] virtual bool broken() const { return false; }
+  // The kernel may write to memory of operations that were answered, at any time to come: it must never be used again.
+  [[nodiscard]] virtual bool holds_memory() const { return false; }
   // Before the first push: pages that operations will use, which the kernel may pin once and not for each. Answers how
   // many of the bytes, from the begin, it took; all of them serve all the same. The memory outlives the queue.
   virtual std::size_t pin(char* data, std::size_t bytes) {

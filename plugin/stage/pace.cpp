@@ -37,6 +37,12 @@ void FilePace::moved(std::uint64_t bytes) {
   told_ = position_;
 }
 
+// Longer from time to time; a hundred times take half a second.
+Status FilePace::rest(int tries) {
+  if (!meter_.pause(std::chrono::microseconds(100) * (tries - 1), cancelled_)) return cancelled_error();
+  return {};
+}
+
 void FilePace::plain_instead() {
   if (!fell_back_) ++meter_.fallbacks.direct;
   fell_back_ = true;

@@ -79,6 +79,7 @@ class FilePace final : public Pace {
   void moved(std::uint64_t bytes) override;
   void holding(std::int64_t bytes) override { meter_.bytes_in_flight += bytes; }
   void plain_instead() override;
+  Status rest(int tries) override;
   void restart() { position_ = 0; }
   void reached(std::uint64_t written) override {
     if (on_reached) on_reached(written);

@@ -9,11 +9,9 @@
 namespace windlass::stage {
 
 std::int64_t do_plain(const IoOp& op) {
-  ssize_t result = 0;
-  do {
-    result = op.kind == IoOp::Kind::read ? ::pread(op.fd, op.data, op.bytes, static_cast<off_t>(op.offset))
-                                         : ::pwrite(op.fd, op.data, op.bytes, static_cast<off_t>(op.offset));
-  } while (result < 0 && errno == EINTR);
+  const ssize_t result = op.kind == IoOp::Kind::read
+                             ? ::pread(op.fd, op.data, op.bytes, static_cast<off_t>(op.offset))
+                             : ::pwrite(op.fd, op.data, op.bytes, static_cast<off_t>(op.offset));
   return result < 0 ? -errno : result;
 }
 

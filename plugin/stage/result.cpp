@@ -44,6 +44,7 @@ Meaning meaning_of(int number) {
       return {Code::data_loss, false, false, "look at the health of that disk"};
     case ESTALE:
     case EAGAIN:
+    case EINTR:
     case EBUSY:
     case ETIMEDOUT:
     case EHOSTDOWN:

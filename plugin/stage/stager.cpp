@@ -45,6 +45,14 @@ std::chrono::seconds wall_now() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
 }
 
+// Memory that the kernel may yet write to.
+void keep_for_ever(std::unique_ptr<Buffers> buffers) {
+  static std::mutex mutex;
+  static auto* kept = new std::vector<std::unique_ptr<Buffers>>;  // never destroyed
+  const std::lock_guard lock(mutex);
+  kept->push_back(std::move(buffers));
+}
+
 // The host's handlers run on the host's threads.
 void block_signals() {
   sigset_t all;
@@ -107,8 +115,9 @@ Result<std::unique_ptr<Stager>> Stager::open(Options options, Fs& fs, std::strin
 Result<std::unique_ptr<Stager>> Stager::open(Options options) {
   const bool ring = options.engine != EngineWish::threads && probe_uring().has_value();
   const bool fell_back = !ring && options.engine != EngineWish::threads;
-  auto stager = open(std::move(options), real_fs(), ring ? "uring" : "threads",
-                     ring ? MakeQueue(make_uring_queue) : MakeQueue([] { return make_plain_queue(); }));
+  auto stager =
+      open(std::move(options), real_fs(), ring ? "uring" : "threads",
+           ring ? MakeQueue([] { return make_uring_queue(); }) : MakeQueue([] { return make_plain_queue(); }));
   if (stager && fell_back) ++(*stager)->meter_.fallbacks.ring;
   return stager;
 }
@@ -297,6 +306,15 @@ std::unique_ptr<IoQueue> Stager::new_queue(const Buffers& buffers) {
   return std::move(*queue);
 }
 
+void Stager::replace_lost(std::unique_ptr<IoQueue>& io, std::unique_ptr<Buffers>& buffers) {
+  ++meter_.fallbacks.ring;
+  if (io->holds_memory()) {
+    keep_for_ever(std::move(buffers));
+    buffers = std::make_unique<Buffers>(plan_.count, plan_.bytes);
+  }
+  io = new_queue(*buffers);
+}
+
 // By each thread that follows paths of requests, before it follows one.
 void Stager::confine_here() {
   if (!options_.confine || options_.roots.empty()) return;
@@ -319,8 +337,8 @@ bool Stager::wait_for_work(std::unique_lock<std::mutex>& lock, bool stands_in) {
 void Stager::work(bool stands_in) {
   block_signals();
   confine_here();
-  const Buffers buffers(plan_.count, plan_.bytes);
-  std::unique_ptr<IoQueue> io = new_queue(buffers);
+  auto buffers = std::make_unique<Buffers>(plan_.count, plan_.bytes);
+  std::unique_ptr<IoQueue> io = new_queue(*buffers);
   std::unique_lock lock(mutex_);
   for (bool stays = true; stays;) {
     stays = wait_for_work(lock, stands_in);
@@ -333,8 +351,8 @@ void Stager::work(bool stands_in) {
     stays = true;
     if (job) ++running_;
     lock.unlock();
-    if (io->broken()) io = new_queue(buffers);
-    const Tools tools{fs_, *io, buffers};
+    if (io->broken()) replace_lost(io, buffers);
+    const Tools tools{fs_, *io, *buffers};
     flush(tools, std::move(written));
     if (job)
       run(tools, *job);

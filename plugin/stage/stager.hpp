@@ -98,6 +98,7 @@ class Stager final : private Helpers {
   void work(bool stands_in);
   bool wait_for_work(std::unique_lock<std::mutex>& lock, bool stands_in);  // false where the thread is to end
   std::unique_ptr<IoQueue> new_queue(const Buffers& buffers);
+  void replace_lost(std::unique_ptr<IoQueue>& io, std::unique_ptr<Buffers>& buffers);
   void confine_here();
   Status open_journal();
   void sweep_dead();
@@ -156,7 +157,7 @@ class Stager final : private Helpers {
   std::list<StandIn> stand_ins_;
   unsigned idle_ = 0;  // of the threads that were asked for
   std::uint64_t steps_seen_ = 0;
-  Clock::time_point stuck_since_{};
+  Clock::time_point stuck_since_ = Clock::now();
   std::vector<std::thread> threads_;
   Survey survey_;  // the last, so that it ends first
 };

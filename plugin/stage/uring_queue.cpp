@@ -6,9 +6,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "plugin/stage/fd.hpp"
 
@@ -17,7 +20,7 @@ namespace {
 
 class UringQueue final : public IoQueue {
  public:
-  UringQueue() = default;
+  explicit UringQueue(RingFaults* faults = nullptr) : faults_(faults) {}
   UringQueue(const UringQueue&) = delete;
   UringQueue& operator=(const UringQueue&) = delete;
   ~UringQueue() override {
@@ -75,38 +78,41 @@ class UringQueue final : public IoQueue {
   // Through the page cache the ring would hand writes to a thread of the kernel, at several times the cost.
   void push(const IoOp& op) override {
     assert(unsent_ + sent_ + ready_count_ < kIoInFlightMax);
-    if (!op.direct) {
-      ready_[ready_count_++] = {op.tag, do_plain(op)};
-      return;
-    }
-    if (disabled_) enable();
-    struct io_uring_sqe* entry = broken_ ? nullptr : io_uring_get_sqe(&ring_);
+    if (op.direct && disabled_) enable();
+    struct io_uring_sqe* entry = !op.direct || broken_ ? nullptr : io_uring_get_sqe(&ring_);
     if (entry == nullptr) {
-      ready_[ready_count_++] = {op.tag, -EIO};
+      ready_[ready_count_++] = {op.tag, do_plain(op)};
       return;
     }
     prepare(*entry, op);
     io_uring_sqe_set_data64(entry, op.tag);
-    unsent_tags_[unsent_++] = op.tag;
+    unsent_ops_[unsent_++] = op;
   }
 
   IoDone wait() override {
-    for (;;) {
+    for (bool takes = unsent_ == 0;;) {
       if (ready_count_ > 0) return ready_[--ready_count_];
       struct io_uring_cqe* entry = nullptr;
-      if (unsent_ == 0 && io_uring_peek_cqe(&ring_, &entry) == 0) return take(entry);
+      if (takes && io_uring_peek_cqe(&ring_, &entry) == 0) return take(entry);
       assert(unsent_ + sent_ > 0);
-      send();
+      if (unsent_ > 0 && !takes)
+        takes = send();
+      else
+        wait_for_one();
     }
   }
 
   [[nodiscard]] bool overlaps() const override { return true; }
   [[nodiscard]] bool broken() const override { return broken_; }
+  [[nodiscard]] bool holds_memory() const override { return holds_memory_; }
 
  private:
   static constexpr std::array<unsigned, 3> kSetups{
       IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED, IORING_SETUP_R_DISABLED, 0};
   static constexpr std::size_t kPinBytesMin = 64 * 1024;
+  static constexpr unsigned kRefusalsMax = 100;  // in a row
+  static constexpr unsigned kSilenceMax = 2000;  // looks at a ring that may not be waited for any more
+  static constexpr std::chrono::milliseconds kPause{1};
 
   // Whatever a fault writes into the ring from now on, it reads and writes open files and does nothing else.
   void enable() {
@@ -142,48 +148,88 @@ class UringQueue final : public IoQueue {
   IoDone take(struct io_uring_cqe* entry) {
     const IoDone done{static_cast<std::uint32_t>(io_uring_cqe_get_data64(entry)), entry->res};
     io_uring_cqe_seen(&ring_, entry);
+    *std::find(sent_tags_.begin(), sent_tags_.begin() + sent_, done.tag) = sent_tags_[sent_ - 1];
     --sent_;
+    silence_ = 0;
     return done;
   }
 
-  // Hands over what was pushed and waits for one completion.
-  void send() {
-    const int result = io_uring_submit_and_wait(&ring_, 1);
-    if (result >= 0) {
+  // Hands over what was pushed and waits for one completion. Whether completions come before more is handed over: all
+  // is with the kernel, or it has no room for more.
+  bool send() {
+    const int result = submit();
+    if (result > 0) {
+      refusals_ = 0;
       forget(static_cast<unsigned>(result));
-      return;
+      return unsent_ == 0;
     }
-    if (result == -EINTR || result == -EAGAIN || result == -EBUSY) return;
-    // The ring is lost. What it had not taken fails here; what it had is still waited for.
+    const bool may_pass = result == 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY;
+    if (!may_pass || ++refusals_ > kRefusalsMax) {
+      lose();
+      return true;
+    }
+    if (sent_ == 0 && result != -EINTR) std::this_thread::sleep_for(kPause);
+    return sent_ > 0 && result != -EINTR;
+  }
+
+  int submit() {
+    const int taken = faults_ == nullptr ? static_cast<int>(unsent_) : faults_->submit(unsent_);
+    if (taken <= 0) return taken;
+    const unsigned held = unsent_ - static_cast<unsigned>(taken);
+    ring_.sq.sqe_tail -= held;
+    const int result = io_uring_submit_and_wait(&ring_, 1);
+    ring_.sq.sqe_tail += held;
+    return result;
+  }
+
+  // Nothing more is handed over. What the ring has is still waited for; what it has not taken is done here.
+  void lose() {
     broken_ = true;
-    for (unsigned i = 0; i < unsent_; ++i) ready_[ready_count_++] = {unsent_tags_[i], result};
+    for (unsigned i = 0; i < unsent_; ++i) ready_[ready_count_++] = {unsent_ops_[i].tag, do_plain(unsent_ops_[i])};
     unsent_ = 0;
   }
 
-  void forget(unsigned count) {
-    if (count > unsent_) count = unsent_;
-    for (unsigned i = count; i < unsent_; ++i) unsent_tags_[i - count] = unsent_tags_[i];
-    unsent_ -= count;
-    sent_ += count;
+  // However long it takes, unless the kernel refuses even that: completions may come all the same, but not for ever.
+  void wait_for_one() {
+    struct io_uring_cqe* entry = nullptr;
+    int result = faults_ == nullptr ? 0 : faults_->wait();
+    if (result == 0) result = io_uring_wait_cqe(&ring_, &entry);
+    if (result == 0 || result == -EINTR) return;
+    lose();
+    if (++silence_ <= kSilenceMax) return std::this_thread::sleep_for(kPause);
+    holds_memory_ = true;
+    for (; sent_ > 0; --sent_) ready_[ready_count_++] = {sent_tags_[sent_ - 1], -ENOTRECOVERABLE};
   }
 
+  void forget(unsigned count) {
+    count = std::min(count, unsent_);
+    for (unsigned i = 0; i < count; ++i) sent_tags_[sent_++] = unsent_ops_[i].tag;
+    std::copy(unsent_ops_.begin() + count, unsent_ops_.begin() + unsent_, unsent_ops_.begin());
+    unsent_ -= count;
+  }
+
+  RingFaults* const faults_;
   struct io_uring ring_ = {};
   bool open_ = false;
   bool disabled_ = false;  // takes operations once enabled
   bool broken_ = false;
   char* pinned_ = nullptr;
   std::size_t pinned_bytes_ = 0;
+  bool holds_memory_ = false;
+  unsigned refusals_ = 0;
+  unsigned silence_ = 0;
   unsigned unsent_ = 0;
   unsigned sent_ = 0;
   unsigned ready_count_ = 0;
-  std::array<std::uint32_t, kIoInFlightMax> unsent_tags_{};
+  std::array<IoOp, kIoInFlightMax> unsent_ops_{};
+  std::array<std::uint32_t, kIoInFlightMax> sent_tags_{};
   std::array<IoDone, kIoInFlightMax> ready_{};
 };
 
 }  // namespace
 
-Result<std::unique_ptr<IoQueue>> make_uring_queue() {
-  auto queue = std::make_unique<UringQueue>();
+Result<std::unique_ptr<IoQueue>> make_uring_queue(RingFaults* faults) {
+  auto queue = std::make_unique<UringQueue>(faults);
   if (const int result = queue->open(); result < 0) return fail_errno(-result, "set up", "io_uring");
   return queue;
 }

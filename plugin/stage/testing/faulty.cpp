@@ -52,11 +52,26 @@ int Faults::strike() {
   return ++count_ == at_ ? -error_ : 0;
 }
 
-std::uint32_t Faults::shortened(std::uint32_t bytes) {
+void Faults::refuse_at(std::uint64_t at, int error, std::uint64_t times) {
   const std::lock_guard lock(mutex_);
-  if (++moves_ == cut_at_) return std::min(bytes, cut_bytes_);
-  if (one_in_ == 0 || bytes < 2 || random_() % one_in_ != 0) return bytes;
-  return 1 + static_cast<std::uint32_t>(random_() % (bytes - 1));
+  moves_ = 0;
+  refuse_from_ = at;
+  refuse_times_ = times;
+  refuse_error_ = error;
+}
+
+bool Faults::refused() const {
+  const std::lock_guard lock(mutex_);
+  return moves_ >= refuse_from_;
+}
+
+Faults::Move Faults::move(std::uint32_t bytes) {
+  const std::lock_guard lock(mutex_);
+  ++moves_;
+  if (moves_ >= refuse_from_ && moves_ - refuse_from_ < refuse_times_) return {-refuse_error_, 0};
+  if (moves_ == cut_at_) return {0, std::min(bytes, cut_bytes_)};
+  if (one_in_ == 0 || bytes < 2 || random_() % one_in_ != 0) return {0, bytes};
+  return {0, 1 + static_cast<std::uint32_t>(random_() % (bytes - 1))};
 }
 
 void Faults::stall_here() {
@@ -69,12 +84,14 @@ void Faults::stall_here() {
 }
 
 void FaultyQueue::push(const IoOp& op) {
-  if (const int fault = faults_.strike(); fault != 0) {
-    struck_.push_back({op.tag, fault});
+  const int fault = faults_.strike();
+  const Faults::Move move = fault != 0 ? Faults::Move{fault, 0} : faults_.move(op.bytes);
+  if (move.error != 0) {
+    struck_.push_back({op.tag, move.error});
     return;
   }
   IoOp passed = op;
-  passed.bytes = faults_.shortened(op.bytes);
+  passed.bytes = move.bytes;
   under_->push(passed);
 }
 

@@ -24,6 +24,9 @@ class Faults {
   // Read or write number `at` (from 1) moves so many bytes at most.
   void cut_at(std::uint64_t at, std::uint32_t bytes);
   [[nodiscard]] bool cut() const;
+  // Reads and writes number `at` to `at + times - 1` do nothing and answer -error.
+  void refuse_at(std::uint64_t at, int error, std::uint64_t times = 1);
+  [[nodiscard]] bool refused() const;
   // The completions of `count` operations from number `at` on do not come before release(), however long that takes.
   void stall_at(std::uint64_t at, std::uint64_t count = 1);
   void release();
@@ -31,7 +34,11 @@ class Faults {
   [[nodiscard]] std::uint64_t count() const { return count_; }
 
   int strike();  // 0 or -error; counts
-  std::uint32_t shortened(std::uint32_t bytes);
+  struct Move {
+    int error = 0;  // 0 or -errno, and then nothing moves
+    std::uint32_t bytes = 0;
+  };
+  Move move(std::uint32_t bytes);
   void stall_here();  // counts completions
 
  private:
@@ -45,6 +52,9 @@ class Faults {
   std::uint64_t moves_ = 0;  // reads and writes
   std::uint64_t cut_at_ = 0;
   std::uint32_t cut_bytes_ = 0;
+  std::uint64_t refuse_from_ = 0;
+  std::uint64_t refuse_times_ = 0;
+  int refuse_error_ = 0;
   std::uint64_t completions_ = 0;
   std::uint64_t stall_from_ = 0;
   std::uint64_t stall_to_ = 0;
@@ -57,6 +67,8 @@ class FaultyQueue final : public IoQueue {
   void push(const IoOp& op) override;
   IoDone wait() override;
   [[nodiscard]] bool overlaps() const override { return under_->overlaps(); }
+  [[nodiscard]] bool broken() const override { return under_->broken(); }
+  [[nodiscard]] bool holds_memory() const override { return under_->holds_memory(); }
   std::size_t pin(char* data, std::size_t bytes) override { return under_->pin(data, bytes); }
 
  private:
@@ -110,10 +122,7 @@ class FaultyFs : public Fs {
     return pass([&] { return under_.clone(to, from); });
   }
   std::int64_t seek(int fd, std::uint64_t offset, int whence) override {
-    if (const int fault = faults_.strike(); fault != 0) return fault;
-    const std::int64_t found = under_.seek(fd, offset, whence);
-    faults_.stall_here();
-    return found;
+    return pass([&] { return under_.seek(fd, offset, whence); });
   }
   int read_ahead(int fd, std::uint64_t bytes) override { return under_.read_ahead(fd, bytes); }
   int set_flags(int fd, int flags) override {
@@ -140,9 +149,9 @@ class FaultyFs : public Fs {
 
  private:
   template <class Call>
-  int pass(Call call) {
+  auto pass(Call call) -> decltype(call()) {
     if (const int fault = faults_.strike(); fault != 0) return fault;
-    const int result = call();
+    const auto result = call();
     faults_.stall_here();
     return result;
   }

@@ -22,13 +22,17 @@ bool engine_is_here(const std::string& engine) {
 }
 
 std::unique_ptr<Stager> open_stager(const std::string& engine, Options options, Faults* faults) {
+  return open_stager(engine, std::move(options), faulty_fs(faults), faults);
+}
+
+std::unique_ptr<Stager> open_stager(const std::string& engine, Options options, Fs& fs, Faults* faults) {
   const MakeQueue make = [engine, faults]() -> Result<std::unique_ptr<IoQueue>> {
     Result<std::unique_ptr<IoQueue>> queue = engine == "uring" ? make_uring_queue() : make_plain_queue();
     if (queue && faults != nullptr) return std::make_unique<FaultyQueue>(std::move(*queue), *faults);
     return queue;
   };
   if (options.owner.empty()) options.owner = "test";
-  auto stager = Stager::open(std::move(options), faulty_fs(faults), engine, make);
+  auto stager = Stager::open(std::move(options), fs, engine, make);
   if (!stager) throw std::runtime_error(stager.error().message);
   return std::move(*stager);
 }

@@ -15,6 +15,8 @@ namespace windlass::stage::testing {
 bool engine_is_here(const std::string& engine);
 
 std::unique_ptr<Stager> open_stager(const std::string& engine, Options options = {}, Faults* faults = nullptr);
+// Over a file system of the test's own, which outlives it.
+std::unique_ptr<Stager> open_stager(const std::string& engine, Options options, Fs& fs, Faults* faults = nullptr);
 
 Transfer transfer_of(const std::string& source, const std::string& target);
 
@@ -22,6 +24,22 @@ Transfer transfer_of(const std::string& source, const std::string& target);
 Outcome stage_one(Stager& stager, Transfer transfer);
 Outcome stage_one(Stager& stager, const std::string& source, const std::string& target);
 std::shared_ptr<Call> submit_one(Stager& stager, Transfer transfer);
+
+// Of a copy by itself: counts, and cancels where it is told to.
+class QuietPace final : public Pace {
+ public:
+  Status admit(std::uint64_t) override {
+    if (cancel_after-- == 0) return fail(Code::cancelled, "");
+    return {};
+  }
+  void moved(std::uint64_t bytes) override { bytes_moved += bytes; }
+  void holding(std::int64_t bytes) override { held += bytes; }
+  void plain_instead() override { ++fallbacks; }
+  std::int64_t cancel_after = -1;
+  std::uint64_t bytes_moved = 0;
+  std::int64_t held = 0;
+  int fallbacks = 0;
+};
 
 // Polls, for at most 20 s.
 template <class Condition>
