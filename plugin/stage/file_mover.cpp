@@ -10,6 +10,7 @@ namespace windlass::stage {
 namespace {
 
 constexpr std::uint64_t kAllocateBytesMin = 128 * 1024;
+constexpr std::uint64_t kServerBytes = 64U << 20U;  // of one request, between which it may be cancelled
 
 class Filler {
  public:
@@ -24,6 +25,7 @@ class Filler {
     if (wish_.checksum) hasher_ = make_hasher(wish_.checksum->kind);
     if (auto resumed = resume(); !resumed) return fail(resumed.error());
     auto moved = filled_.resumed > 0 ? Result<bool>(false) : clone();
+    if (moved && !*moved && filled_.resumed == 0) moved = copy_on_server();
     if (moved && !*moved) moved = copy();
     if (!moved) return fail(moved.error());
     if (auto same = unchanged(); !same) return fail(same.error());
@@ -45,11 +47,15 @@ class Filler {
       pace_.moved(kept_->bytes);
       return {};
     }
+    return hash(kept_->file.get(), kept_->bytes, wish_.to_path);
+  }
+
+  Status hash(int file, std::uint64_t bytes, std::string_view path) {
     CopyTask task;
-    task.from = kept_->file.get();
-    task.length = kept_->bytes;
+    task.from = file;
+    task.length = bytes;
     task.hasher = hasher_.get();
-    task.from_path = wish_.to_path;
+    task.from_path = path;
     return copy_bytes(tools_.fs, tools_.io, tools_.buffers, task, pace_);
   }
 
@@ -65,13 +71,45 @@ class Filler {
       pace_.moved(range_.length);
       return true;
     }
-    CopyTask task;
-    task.from = source_.file.get();
-    task.length = range_.length;
-    task.hasher = hasher_.get();
-    task.from_path = wish_.from_path;
-    if (auto read = copy_bytes(tools_.fs, tools_.io, tools_.buffers, task, pace_); !read) return fail(read.error());
+    if (auto read = hash(source_.file.get(), range_.length, wish_.from_path); !read) return fail(read.error());
     return true;
+  }
+
+  // Where both lie on file systems whose server may do it; what came of it is read back for a checksum. false where it
+  // refuses, at whichever point: then nothing is in the target.
+  Result<bool> copy_on_server() {
+    if (range_.length == 0 || source_.info.allocated < source_.info.size) return false;  // servers may fill holes
+    if (!server_copies(source_.file.get()) || !server_copies(to_)) return false;
+    const std::uint64_t limit = pace_.bytes_at_once();
+    for (std::uint64_t done = 0; done < range_.length;) {
+      const std::uint64_t want = std::min(limit == 0 ? kServerBytes : limit, range_.length - done);
+      if (auto admitted = pace_.admit(want); !admitted) return fail(admitted.error());
+      const std::int64_t moved = tools_.fs.copy_range(source_.file.get(), range_.first + done, to_, done, want);
+      if (moved == 0 || refuses(moved)) return begin_anew(done);
+      if (moved < 0) return fail_errno(static_cast<int>(-moved), "have the server copy", wish_.from_path);
+      done += static_cast<std::uint64_t>(moved);
+      pace_.moved(static_cast<std::uint64_t>(moved));
+    }
+    if (hasher_ == nullptr) return true;
+    pace_.restart();
+    if (auto read = hash(to_, range_.length, wish_.to_path); !read) return fail(read.error());
+    return true;
+  }
+
+  static bool refuses(std::int64_t result) {
+    return result == -EOPNOTSUPP || result == -EXDEV || result == -EINVAL || result == -ENOSYS || result == -EPERM;
+  }
+
+  bool server_copies(int fd) {
+    Space space;
+    return tools_.fs.space(fd, space) == 0 && space.server_copies;
+  }
+
+  Result<bool> begin_anew(std::uint64_t done) {
+    pace_.restart();
+    const int result = done == 0 ? 0 : tools_.fs.truncate(to_, 0);
+    if (result < 0) return fail_errno(-result, "empty", wish_.to_path);
+    return false;
   }
 
   Result<bool> copy() {

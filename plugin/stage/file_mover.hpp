@@ -57,8 +57,8 @@ struct Kept {
   std::uint64_t bytes = 0;
 };
 
-// Opens the source anew for each read, up to kReadsOfChangingSource times while it changes. `to` is open for writing,
-// empty, and its contents are of no meaning after a failure.
+// Opens the source anew for each read, up to kReadsOfChangingSource times while it changes. `to` is open for reading
+// and writing, empty, and its contents are of no meaning after a failure.
 Result<Filled> fill_file(const Tools& tools, const std::function<Result<Source>()>& open_source, int to,
                          const FileWish& wish, FilePace& pace, const Kept* kept = nullptr);
 

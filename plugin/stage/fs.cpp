@@ -58,6 +58,10 @@ void fill(FileInfo& info, const struct stat& from) {
 
 constexpr std::uint64_t kXfsMagic = 0x58465342;
 constexpr std::array<std::uint64_t, 4> kLocalDisks{EXT4_SUPER_MAGIC, kXfsMagic, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC};
+constexpr std::uint64_t kSmb2Magic = 0xFE534D42;
+constexpr std::uint64_t kCifsMagic = 0xFF534D42;
+constexpr std::uint64_t kCephMagic = 0x00C36400;
+constexpr std::array<std::uint64_t, 4> kServers{NFS_SUPER_MAGIC, kSmb2Magic, kCifsMagic, kCephMagic};
 constexpr std::array<std::uint64_t, 9> kKernelViews{PROC_SUPER_MAGIC, SYSFS_MAGIC,        DEBUGFS_MAGIC,
                                                     TRACEFS_MAGIC,    CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
                                                     SECURITYFS_MAGIC, BPF_FS_MAGIC,       DEVPTS_SUPER_MAGIC};
@@ -102,9 +106,7 @@ class RealFs final : public Fs {
     const auto unit = from.f_frsize != 0 ? from.f_frsize : from.f_bsize;
     space.free_bytes = static_cast<std::uint64_t>(from.f_bavail) * static_cast<std::uint64_t>(unit);
     space.free_inodes = from.f_files == 0 ? std::numeric_limits<std::uint64_t>::max() : from.f_ffree;
-    const auto magic = static_cast<std::uint64_t>(static_cast<unsigned long>(from.f_type)) & 0xFFFFFFFFU;
-    space.local_disk = one_of(kLocalDisks, magic);
-    space.kernel_view = one_of(kKernelViews, magic);
+    set_kind(space, static_cast<std::uint64_t>(static_cast<unsigned long>(from.f_type)) & 0xFFFFFFFFU);
     return 0;
   }
 
@@ -175,6 +177,11 @@ class RealFs final : public Fs {
   int clone(int to, int from) override {
     return answer([&] { return ::ioctl(to, FICLONE, from); });
   }
+  std::int64_t copy_range(int from, std::uint64_t from_at, int to, std::uint64_t to_at, std::uint64_t bytes) override {
+    auto source = static_cast<loff_t>(from_at);
+    auto target = static_cast<loff_t>(to_at);
+    return answer([&] { return std::int64_t{::copy_file_range(from, &source, to, &target, bytes, 0)}; });
+  }
   std::int64_t seek(int fd, std::uint64_t offset, int whence) override {
     return answer([&] { return static_cast<std::int64_t>(::lseek(fd, static_cast<off_t>(offset), whence)); });
   }
@@ -221,6 +228,12 @@ class RealFs final : public Fs {
 };
 
 }  // namespace
+
+void set_kind(Space& space, std::uint64_t magic) {
+  space.local_disk = one_of(kLocalDisks, magic);
+  space.server_copies = one_of(kServers, magic);
+  space.kernel_view = one_of(kKernelViews, magic);
+}
 
 Fs& real_fs() {
   static RealFs fs;

@@ -47,8 +47,12 @@ struct Space {
   std::uint64_t free_bytes = 0;   // to this user
   std::uint64_t free_inodes = 0;  // UINT64_MAX where the file system does not count them
   bool local_disk = false;        // direct I/O is worth a try: ext4, xfs, btrfs, f2fs
+  bool server_copies = false;     // its server may copy within itself: NFS, SMB, Ceph
   bool kernel_view = false;       // procfs, sysfs and their like: no files in the sense of staging
 };
+
+// The three by the number that statfs tells.
+void set_kind(Space& space, std::uint64_t magic);
 
 struct Entry {
   std::string name;
@@ -80,6 +84,9 @@ class Fs {
   virtual int allocate(int fd, std::uint64_t bytes) = 0;
   virtual int truncate(int fd, std::uint64_t bytes) = 0;
   virtual int clone(int to, int from) = 0;
+  // By whoever keeps the files, without the bytes coming here where it can. How many; may be fewer.
+  virtual std::int64_t copy_range(int from, std::uint64_t from_at, int to, std::uint64_t to_at,
+                                  std::uint64_t bytes) = 0;
   virtual std::int64_t seek(int fd, std::uint64_t offset, int whence) = 0;  // SEEK_DATA, SEEK_HOLE
   virtual int read_ahead(int fd, std::uint64_t bytes) = 0;                  // of its begin; waits for nothing
   virtual int set_flags(int fd, int flags) = 0;                             // fcntl F_SETFL

@@ -65,7 +65,7 @@ Temporary::~Temporary() {
 }
 
 Result<Fd> make_temporary(Fs& fs, int folder, const std::string& name, std::string_view target_path) {
-  const int fd = fs.open(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, 0);
+  const int fd = fs.open(folder, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, 0);
   if (fd >= 0) return Fd(fd);
   // a disk that fails may have made it before it says so
   if (fd != -EEXIST) fs.remove(folder, name.c_str(), false);

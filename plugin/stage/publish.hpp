@@ -46,7 +46,7 @@ class Temporary {
   bool is_folder_;
 };
 
-// A new file of mode 0600, open for writing.
+// A new file of mode 0600, open for writing, and for reading what was written.
 Result<Fd> make_temporary(Fs& fs, int folder, const std::string& name, std::string_view target_path);
 
 // Removes a folder and all beneath it, following no link. Goes on after a fault and answers the first.

@@ -176,7 +176,7 @@ class FileRun final : public WrittenFile {
   }
 
   bool take_up(const JournalEntry& entry) {
-    Fd file(fs_.open(spot_.folder.get(), entry.temporary.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK, 0, 0));
+    Fd file(fs_.open(spot_.folder.get(), entry.temporary.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0, 0));
     Fd readable(fs_.open(spot_.folder.get(), entry.temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, 0));
     FileInfo info;
     if (!file || !readable || fs_.info(file.get(), info) != 0) return false;
@@ -223,7 +223,7 @@ class FileRun final : public WrittenFile {
   Filled filled_;
   FileInfo source_;  // when it was looked at first
   std::uint64_t length_ = 0;
-  Fd file_;  // the temporary, open for writing
+  Fd file_;  // the temporary, open for both
   std::optional<Kept> kept_;
   std::optional<JournalId> record_;
   bool published_ = false;

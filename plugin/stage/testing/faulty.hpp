@@ -121,6 +121,9 @@ class FaultyFs : public Fs {
   int clone(int to, int from) override {
     return pass([&] { return under_.clone(to, from); });
   }
+  std::int64_t copy_range(int from, std::uint64_t from_at, int to, std::uint64_t to_at, std::uint64_t bytes) override {
+    return pass([&] { return under_.copy_range(from, from_at, to, to_at, bytes); });
+  }
   std::int64_t seek(int fd, std::uint64_t offset, int whence) override {
     return pass([&] { return under_.seek(fd, offset, whence); });
   }
