@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +104,30 @@ def test_a_terminal_that_tells_no_width_gets_a_bar_too(tmp_path: Path) -> None:
     os.close(watcher)
     os.close(terminal)
     assert ended.returncode == 0 and b"staging" in shown and b"1/1 files" in shown, shown
+
+
+def test_a_bar_tells_how_a_large_tree_gets_on(tmp_path: Path) -> None:
+    files = 600
+    for number in range(files):
+        written(tmp_path / f"tree/d{number % 20}/{number}", b"x" * 10_000)
+    settings = {"stage.roots": [str(tmp_path)], "stage.bandwidth_max": "4MiB"}
+    with windlass.LocalNode(config=settings) as slow:
+        watcher, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        command = [sys.executable, "-m", "windlass.cli", "stage", tmp_path / "tree", tmp_path / "copy"]
+        command += ["--address", slow.address, "--durability", "none"]
+        staging = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal)
+        os.close(terminal)
+        shown = b""
+        with suppress(OSError):  # the end of a terminal
+            while part := os.read(watcher, 65536):
+                shown += part
+        os.close(watcher)
+        assert staging.wait(60) == 0
+    told = [int(done) for done in re.findall(rb"(\d+)/600 files", shown)]
+    assert len(set(told)) > 3, shown
+    assert told == sorted(told) and told[-1] == files
+    assert len(list((tmp_path / "copy").rglob("*"))) == files + 20
 
 
 def test_a_missing_bridge_is_called_a_bridge(run: Any) -> None:
