@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import struct
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import windlass
 
 MAKE = {
     "ext4": ["mkfs.ext4", "-q", "-F"],
@@ -47,6 +50,11 @@ class Disk:
         self.path.mkdir()
         if kind == "tmpfs":
             self._options = ["-t", "tmpfs", "-o", f"size={size}", "none"]
+        elif kind == "overlay":
+            parts = [folder / f"overlay-{part}" for part in ("lower", "upper", "work")]
+            for part in parts:
+                part.mkdir()
+            self._options = ["-t", "overlay", "-o", "lowerdir={},upperdir={},workdir={}".format(*parts), "none"]
         else:
             program = MAKE[kind]
             if shutil.which(program[0]) is None:
@@ -124,6 +132,19 @@ def leftovers(folder: Path) -> list[str]:
         for name in folders + files
         if name.startswith(".windlass-")
     ]
+
+
+def fallbacks(node: windlass.LocalNode, done: int) -> dict[str, float]:
+    """How often a daemon's stager had to do the plainer thing, by kind; once it tells of so many transfers done."""
+    deadline = time.monotonic() + 30
+    while True:
+        with urllib.request.urlopen(f"{node.http_url}/metrics", timeout=10) as page:
+            text = page.read().decode()
+        told = dict(re.findall(r'^windlass_stage_(?:transfers|fallbacks)_total{\w+="(\w+)"} (\S+)', text, re.MULTILINE))
+        if float(told["done"]) >= done:
+            return {kind: float(count) for kind, count in told.items()}
+        assert time.monotonic() < deadline, told
+        time.sleep(0.02)
 
 
 def noise(size: int, seed: int) -> bytes:
