@@ -1,5 +1,6 @@
 #include "plugin/stage/file_batch.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <new>
@@ -33,29 +34,36 @@ Outcome end_of(WrittenFile& file, int folders_synced) {
 
 void FileBatch::add(Item item, Time now) {
   const std::lock_guard lock(mutex_);
-  if (items_.empty()) oldest_ = now;
-  bytes_ += item.file->bytes();
-  items_.push_back(std::move(item));
+  Waiting& waiting = waiting_[item.devices];
+  if (waiting.items.empty()) waiting.oldest = now;
+  waiting.bytes += item.file->bytes();
+  waiting.items.push_back(std::move(item));
 }
 
 bool FileBatch::empty() const {
   const std::lock_guard lock(mutex_);
-  return items_.empty();
+  return waiting_.empty();
 }
 
-std::vector<FileBatch::Item> FileBatch::take_due(Time now) {
-  {
-    const std::lock_guard lock(mutex_);
-    const bool due = items_.size() >= kFilesMax || bytes_ >= kBytesMax || now - oldest_ >= kAgeMax;
-    if (items_.empty() || !due) return {};
-  }
-  return take_all();
-}
-
-std::vector<FileBatch::Item> FileBatch::take_all() {
+bool FileBatch::has(const MayBegin& may) const {
   const std::lock_guard lock(mutex_);
-  bytes_ = 0;
-  return std::exchange(items_, {});
+  return std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& one) { return may(one.first); });
+}
+
+std::vector<FileBatch::Item> FileBatch::take_due(Time now, const MayBegin& may) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [devices, waiting] : waiting_) {
+    const bool due = waiting.items.size() >= kFilesMax || waiting.bytes >= kBytesMax || now - waiting.oldest >= kAgeMax;
+    if (due && may(devices)) return std::move(waiting_.extract(devices).mapped().items);
+  }
+  return {};
+}
+
+std::vector<FileBatch::Item> FileBatch::take(const MayBegin& may) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [devices, waiting] : waiting_)
+    if (may(devices)) return std::move(waiting_.extract(devices).mapped().items);
+  return {};
 }
 
 void FileBatch::flush(const Tools& tools, std::vector<Item> items) {

@@ -1,14 +1,17 @@
 // Files of calls with many of them, written and waiting for their names: one sync of the file system serves them all.
+// They are flushed device by device, so that nobody's name waits for another's disk.
 // FileBatch is thread-safe; a WrittenFile is in one thread's hands at a time.
 #pragma once
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
+#include "plugin/stage/schedule.hpp"
 #include "plugin/stage/transfer.hpp"
 
 namespace windlass::stage {
@@ -36,6 +39,7 @@ class FileBatch {
   static constexpr std::chrono::milliseconds kAgeMax{200};
 
   struct Item {
+    Devices devices;
     std::unique_ptr<WrittenFile> file;
     std::function<void(const Tools&, Outcome)> ended;  // called once, on the thread that flushes
   };
@@ -43,18 +47,23 @@ class FileBatch {
 
   void add(Item item, Time now);
   [[nodiscard]] bool empty() const;
-  // All of them where they are many, large or have waited for long; else none.
-  std::vector<Item> take_due(Time now);
-  std::vector<Item> take_all();
+  [[nodiscard]] bool has(const MayBegin& may) const;
+  // Those of devices that may be touched and where they are many, large or have waited for long; else none.
+  std::vector<Item> take_due(Time now, const MayBegin& may);
+  // Those of the first devices that may be touched.
+  std::vector<Item> take(const MayBegin& may);
 
   // Syncs, publishes and ends them.
   static void flush(const Tools& tools, std::vector<Item> items);
 
  private:
+  struct Waiting {
+    std::vector<Item> items;
+    std::uint64_t bytes = 0;
+    Time oldest{};
+  };
   mutable std::mutex mutex_;
-  std::vector<Item> items_;
-  std::uint64_t bytes_ = 0;
-  Time oldest_{};
+  std::map<Devices, Waiting> waiting_;
 };
 
 }  // namespace windlass::stage

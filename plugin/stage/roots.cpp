@@ -97,6 +97,20 @@ bool Roots::hold(const Place& place) const {
   });
 }
 
+std::string Roots::real_path(const Place& place) const {
+  const Root* best = nullptr;
+  for (const Root& root : roots_)
+    if (begins_with(place.parts, root.configured) && !root.real.empty() &&
+        (best == nullptr || root.configured.size() > best->configured.size()))
+      best = &root;
+  if (best == nullptr) return place.path();
+  Place real;
+  real.parts = best->real;
+  real.parts.insert(real.parts.end(), place.parts.begin() + static_cast<std::ptrdiff_t>(best->configured.size()),
+                    place.parts.end());
+  return real.path();
+}
+
 Status Roots::allow(const Place& place) const {
   if (auto start = start_of(place); !start) return fail(start.error());
   return {};

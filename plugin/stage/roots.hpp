@@ -36,6 +36,9 @@ class Roots {
   // Whether it is one of the roots or lies in one.
   [[nodiscard]] bool hold(const Place& place) const;
 
+  // Its path, with the real spelling of the root it lies in. Nothing is looked at.
+  [[nodiscard]] std::string real_path(const Place& place) const;
+
   // Whether its path may be asked for at all; links on the way are looked at when it is opened.
   Status allow(const Place& place) const;
 

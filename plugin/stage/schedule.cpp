@@ -1,5 +1,6 @@
 #include "plugin/stage/schedule.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace windlass::stage {
@@ -44,24 +45,33 @@ Status Schedule::admits(const std::string& client, std::uint64_t transfers, std:
 }
 
 void Schedule::remove_from_queue(const Ticket& ticket) {
-  order_.erase({ticket.priority, ticket.sequence});
+  const auto at = order_.find(ticket.devices);
+  at->second.erase({ticket.priority, ticket.sequence});
+  if (at->second.empty()) order_.erase(at);
   queued_.erase(ticket.sequence);
   if (ticket.deadline) deadlines_.erase({*ticket.deadline, ticket.sequence});
 }
 
 void Schedule::accept(Ticket ticket) {
-  order_.insert({ticket.priority, ticket.sequence});
+  order_[ticket.devices].insert({ticket.priority, ticket.sequence});
   queued_.insert(ticket.sequence);
   if (ticket.deadline) deadlines_.insert({*ticket.deadline, ticket.sequence});
   bytes_by_client_[ticket.client] += ticket.bytes;
   tickets_.emplace(ticket.sequence, std::move(ticket));
 }
 
-std::optional<Sequence> Schedule::next() {
-  if (order_.empty()) return std::nullopt;
-  const Sequence transfer = order_.begin()->sequence;
+std::optional<Sequence> Schedule::next(const MayBegin& may) {
+  std::optional<Turn> first;
+  for (const auto& [devices, turns] : order_)
+    if ((!first || *turns.begin() < *first) && may(devices)) first = *turns.begin();
+  if (!first) return std::nullopt;
+  const Sequence transfer = first->sequence;
   remove_from_queue(tickets_.at(transfer));
   return transfer;
+}
+
+bool Schedule::has_next(const MayBegin& may) const {
+  return std::any_of(order_.begin(), order_.end(), [&](const auto& group) { return may(group.first); });
 }
 
 std::vector<Sequence> Schedule::expired(Clock::time_point now) {

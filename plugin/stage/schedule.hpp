@@ -4,12 +4,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "plugin/stage/hangs.hpp"
 #include "plugin/stage/result.hpp"
 #include "plugin/stage/targets.hpp"
 
@@ -30,7 +32,10 @@ struct Ticket {
   std::string client;
   std::optional<Clock::time_point> deadline;
   Clock::time_point accepted{};
+  Devices devices{};  // that it reads and writes
 };
+
+using MayBegin = std::function<bool(const Devices&)>;
 
 class Schedule {
  public:
@@ -41,8 +46,9 @@ class Schedule {
   // Accepts it; it is queued.
   void accept(Ticket ticket);
 
-  // Takes the next to begin: highest priority, then the order of acceptance.
-  std::optional<Sequence> next();
+  // Takes the next to begin: highest priority, then the order of acceptance; of those whose devices may be touched.
+  std::optional<Sequence> next(const MayBegin& may = any);
+  [[nodiscard]] bool has_next(const MayBegin& may = any) const;
   // Takes those queued whose deadline is over.
   std::vector<Sequence> expired(Clock::time_point now);
   // The next moment at which one may expire.
@@ -52,7 +58,7 @@ class Schedule {
   // It is no more: it counts against nothing.
   void ended(Sequence transfer);
 
-  [[nodiscard]] std::uint64_t queued() const { return order_.size(); }
+  [[nodiscard]] std::uint64_t queued() const { return queued_.size(); }
   [[nodiscard]] std::uint64_t unfinished() const { return tickets_.size(); }
   [[nodiscard]] std::optional<Clock::time_point> oldest_queued() const;
 
@@ -64,11 +70,12 @@ class Schedule {
       return priority != other.priority ? priority > other.priority : sequence < other.sequence;
     }
   };
+  static bool any(const Devices& /*all*/) { return true; }
   void remove_from_queue(const Ticket& ticket);
 
   ScheduleLimits limits_;
-  std::map<Sequence, Ticket> tickets_;  // accepted and not ended
-  std::set<Turn> order_;                // those queued
+  std::map<Sequence, Ticket> tickets_;       // accepted and not ended
+  std::map<Devices, std::set<Turn>> order_;  // those queued
   std::set<Sequence> queued_;
   std::set<std::pair<Clock::time_point, Sequence>> deadlines_;  // of those queued
   std::map<std::string, std::uint64_t> bytes_by_client_;

@@ -19,7 +19,6 @@ namespace {
 
 constexpr auto kRetryPause = std::chrono::milliseconds(50);  // doubled each time
 constexpr unsigned kRetryDoublings = 5;
-constexpr auto kHangs = std::chrono::milliseconds(1000);  // no thread has got on for so long
 
 Outcome ended_before_begin(State state, Code code, std::string message) {
   Outcome outcome;
@@ -45,26 +44,12 @@ std::chrono::seconds wall_now() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
 }
 
-// Memory that the kernel may yet write to.
-void keep_for_ever(std::unique_ptr<Buffers> buffers) {
-  static std::mutex mutex;
-  static auto* kept = new std::vector<std::unique_ptr<Buffers>>;  // never destroyed
-  const std::lock_guard lock(mutex);
-  kept->push_back(std::move(buffers));
-}
-
-// The host's handlers run on the host's threads.
-void block_signals() {
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, nullptr);
-}
-
 }  // namespace
 
 Result<BufferPlan> plan_buffers(std::uint64_t bytes_in_flight_max, unsigned threads) {
   constexpr std::uint64_t kUnit = 4096;
-  const std::uint64_t share = bytes_in_flight_max / threads;
+  std::uint64_t share = bytes_in_flight_max / (threads + 1);
+  if (share < kUnit) share = bytes_in_flight_max / threads;
   if (share < kUnit)
     return fail(Code::invalid_argument, "bytes_in_flight_max is " + std::to_string(bytes_in_flight_max) + ", and " +
                                             std::to_string(threads) + " threads need " +
@@ -126,8 +111,11 @@ void Stager::start() {
   // OpenSSL reads its configuration when it is first used, which a confined thread could not
   for (const ChecksumKind kind : {ChecksumKind::sha256, ChecksumKind::md5}) make_hasher(kind);
   survey_.at(Clock::time_point::min(), [this] { confine_here(); });
-  for (unsigned i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(false); });
-  threads_.emplace_back([this] { keep_deadlines(); });
+  for (unsigned i = 0; i < options_.threads; ++i) {
+    Worker& worker = workers_.emplace_back(false);
+    worker.thread = std::thread([this, &worker] { work(worker); });
+  }
+  keeper_ = std::thread([this] { keep_deadlines(); });
   if (journal_) survey_.at(Clock::now(), [this] { sweep_dead(); });
 }
 
@@ -144,13 +132,16 @@ Stager::~Stager() {
   }
   work_.notify_all();
   deadlines_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
-  for (StandIn& one : stand_ins_) one.thread.join();
+  if (keeper_.joinable()) keeper_.join();  // first, as it makes stand-ins
+  for (std::list<Worker>* all : {&workers_, &stand_ins_})
+    for (Worker& worker : *all) worker.thread.join();
 }
 
 Result<std::shared_ptr<Call>> Stager::submit(Request request, const std::string& client, std::uint64_t tag) {
   std::vector<std::uint64_t> bytes;
   const std::uint64_t sum = measured_bytes(request, bytes);
+  std::vector<Devices> devices;
+  for (const Transfer& transfer : request.transfers) devices.push_back(devices_of(transfer));
   std::shared_ptr<Call> call;
   {
     const std::lock_guard lock(mutex_);
@@ -161,11 +152,11 @@ Result<std::shared_ptr<Call>> Stager::submit(Request request, const std::string&
     const auto now = Clock::now();
     for (std::size_t i = 0; i < call->transfers().size(); ++i) {
       const Transfer& transfer = call->transfers()[i];
-      Job job{call, i, call->first() + i, std::nullopt};
+      Job job{call, i, call->first() + i, std::nullopt, devices[i]};
       constexpr std::int64_t kFarMs = 1000LL * 60 * 60 * 24 * 365;
       if (transfer.deadline_ms)
         job.deadline = now + std::chrono::milliseconds(std::clamp(*transfer.deadline_ms, -kFarMs, kFarMs));
-      schedule_.accept({job.sequence, transfer.priority, bytes[i], client, job.deadline, now});
+      schedule_.accept({job.sequence, transfer.priority, bytes[i], client, job.deadline, now, job.devices});
       targets_.accepted(job.sequence);
       jobs_.emplace(job.sequence, std::move(job));
     }
@@ -174,6 +165,13 @@ Result<std::shared_ptr<Call>> Stager::submit(Request request, const std::string&
   work_.notify_all();
   deadlines_.notify_all();
   return call;
+}
+
+// As its paths say.
+Devices Stager::devices_of(const Transfer& transfer) {
+  const auto [one, other] = std::minmax(
+      {mounts_.device_of(roots_.real_path(transfer.source)), mounts_.device_of(roots_.real_path(transfer.target))});
+  return {one, other};
 }
 
 bool Stager::cancel(const std::shared_ptr<Call>& call) {
@@ -244,129 +242,6 @@ void Stager::sweep_dead() {
     survey_.at(Clock::now() + std::max(*next - wall_now(), std::chrono::seconds(1)), [this] { sweep_dead(); });
 }
 
-// Touches no disk.
-void Stager::keep_deadlines() {
-  block_signals();
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    expire(lock);
-    stand_in_where_all_hang(lock);
-    if (stopping_) break;
-    const auto deadline = schedule_.next_deadline();
-    if (const bool waits = schedule_.queued() > 0 || !batch_.empty(); waits || deadline)
-      deadlines_.wait_until(lock, std::min(deadline.value_or(Clock::time_point::max()),
-                                           waits ? Clock::now() + kHangs / 4 : Clock::time_point::max()));
-    else
-      deadlines_.wait(lock);
-  }
-}
-
-// Each thread is kept by a disk that does not answer while others' transfers wait: one more thread serves these. Each
-// has its share of the byte budget, which is the limit.
-void Stager::stand_in_where_all_hang(std::unique_lock<std::mutex>& lock) {
-  const auto now = Clock::now();
-  const std::uint64_t steps = meter_.steps.load(std::memory_order_relaxed);
-  if ((schedule_.queued() == 0 && batch_.empty()) || steps != std::exchange(steps_seen_, steps)) stuck_since_ = now;
-  for (auto one = stand_ins_.begin(); one != stand_ins_.end();) {
-    const auto at = one++;
-    if (!at->ended) continue;
-    std::list<StandIn> over;
-    over.splice(over.begin(), stand_ins_, at);
-    lock.unlock();
-    over.front().thread.join();
-    lock.lock();
-    one = stand_ins_.begin();
-  }
-  if (stopping_ || now - stuck_since_ < kHangs) return;
-  const std::uint64_t threads = options_.threads + stand_ins_.size() + 1;
-  if (stand_ins_.size() >= kStandInsMax || threads * plan_.count * plan_.bytes > options_.bytes_in_flight_max) return;
-  stuck_since_ = now;
-  StandIn& one = stand_ins_.emplace_back();
-  try {
-    one.thread = std::thread([this, &one] {
-      try {
-        work(true);
-      } catch (const std::bad_alloc&) {  // no memory for its buffers: it helps another time
-      }
-      const std::lock_guard guard(mutex_);
-      one.ended = true;
-    });
-  } catch (const std::system_error&) {
-    stand_ins_.pop_back();  // no more threads are to be had
-  }
-}
-
-std::unique_ptr<IoQueue> Stager::new_queue(const Buffers& buffers) {
-  auto queue = make_queue_();
-  if (!queue) {
-    ++meter_.fallbacks.ring;
-    return make_plain_queue();
-  }
-  if ((*queue)->pin(buffers.at(0), buffers.whole()) < buffers.whole()) ++meter_.fallbacks.buffers;
-  return std::move(*queue);
-}
-
-void Stager::replace_lost(std::unique_ptr<IoQueue>& io, std::unique_ptr<Buffers>& buffers) {
-  ++meter_.fallbacks.ring;
-  if (io->holds_memory()) {
-    keep_for_ever(std::move(buffers));
-    buffers = std::make_unique<Buffers>(plan_.count, plan_.bytes);
-  }
-  io = new_queue(*buffers);
-}
-
-// By each thread that follows paths of requests, before it follows one.
-void Stager::confine_here() {
-  if (!options_.confine || options_.roots.empty()) return;
-  Grounds grounds{roots_.folders()};
-  if (state_folder_) grounds.folders.push_back(state_folder_.get());
-  ++(confine_thread(grounds) == 0 ? confined_ : meter_.fallbacks.confine);
-}
-
-// A stand-in helps no tree, which may be what hangs, and ends as soon as another thread is free.
-bool Stager::wait_for_work(std::unique_lock<std::mutex>& lock, bool stands_in) {
-  if (!stands_in && ++idle_ == 1 && !stand_ins_.empty()) work_.notify_all();
-  work_.wait(lock, [&] {
-    return stopping_ || schedule_.queued() > 0 || !batch_.empty() ||
-           (stands_in ? idle_ > 0 : tree_with_work() != nullptr);
-  });
-  if (!stands_in) --idle_;
-  return !stopping_ && !(stands_in && idle_ > 0 && schedule_.queued() == 0);
-}
-
-void Stager::work(bool stands_in) {
-  block_signals();
-  confine_here();
-  auto buffers = std::make_unique<Buffers>(plan_.count, plan_.bytes);
-  std::unique_ptr<IoQueue> io = new_queue(*buffers);
-  std::unique_lock lock(mutex_);
-  for (bool stays = true; stays;) {
-    stays = wait_for_work(lock, stands_in);
-    expire(lock);
-    const auto next = schedule_.next();
-    const std::optional<Job> job = next ? std::optional(job_of(*next)) : std::nullopt;
-    const std::shared_ptr<TreeRun> tree = next || stands_in ? nullptr : tree_with_work();
-    std::vector<FileBatch::Item> written = job ? batch_.take_due(Clock::now()) : batch_.take_all();
-    if (!job && tree == nullptr && written.empty()) continue;
-    stays = true;
-    if (job) ++running_;
-    lock.unlock();
-    if (io->broken()) replace_lost(io, buffers);
-    const Tools tools{fs_, *io, *buffers};
-    flush(tools, std::move(written));
-    if (job)
-      run(tools, *job);
-    else if (tree != nullptr)
-      help_tree(*tree, tools);
-    lock.lock();
-  }
-}
-
-void Stager::flush(const Tools& tools, std::vector<FileBatch::Item> items) {
-  if (items.empty()) return;
-  FileBatch::flush(tools, std::move(items));
-}
-
 Ran Stager::run_once(const Tools& tools, const Job& job, bool may_wait) {
   Call& call = *job.call;
   const Running running{call.transfers()[job.index], job.sequence, call.cancelled, call.bytes_done, call.files_done};
@@ -391,7 +266,7 @@ void Stager::run(const Tools& tools, const Job& job) {
     finish_running(job, std::move(outcome));
   };
   if (ran.written)
-    batch_.add({std::move(ran.written), ended}, Clock::now());
+    batch_.add({job.devices, std::move(ran.written), ended}, Clock::now());
   else
     ended(tools, std::move(ran.outcome));
 }

@@ -7,9 +7,12 @@
 #include <thread>
 
 #include "plugin/stage/call.hpp"
+#include "plugin/stage/hangs.hpp"
+#include "plugin/stage/mounts.hpp"
 #include "plugin/stage/run.hpp"
 #include "plugin/stage/schedule.hpp"
 #include "plugin/stage/survey.hpp"
+#include "plugin/stage/watch.hpp"
 
 namespace windlass::stage {
 
@@ -39,7 +42,8 @@ struct Options {
   std::chrono::seconds resume_keep{24 * 60 * 60};
 };
 
-// How the byte budget is dealt out: each thread has its share for good, so none waits for another's.
+// How the byte budget is dealt out: each thread has its share for good, so none waits for another's. Where it is not
+// very small there is a share more, so that one stand-in can be had.
 struct BufferPlan {
   unsigned count = 0;
   std::uint32_t bytes = 0;
@@ -91,12 +95,27 @@ class Stager final : private Helpers {
     std::size_t index = 0;
     Sequence sequence = 0;
     std::optional<Clock::time_point> deadline;
+    Devices devices;
+  };
+  // An I/O thread.
+  struct Worker {
+    explicit Worker(bool is_stand_in) : stands_in(is_stand_in) {}
+    const bool stands_in;
+    Post post;
+    std::thread thread;
+    bool ended = false;
   };
 
   Stager(Options options, const BufferPlan& plan, Fs& fs, std::string engine, MakeQueue make_queue);
   void start();
-  void work(bool stands_in);
-  bool wait_for_work(std::unique_lock<std::mutex>& lock, bool stands_in);  // false where the thread is to end
+  // stager_threads.cpp
+  void work(Worker& me);
+  bool wait_for_work(std::unique_lock<std::mutex>& lock, const Worker& me);  // false where the thread is to end
+  [[nodiscard]] MayBegin may_begin(const Worker& me) const;
+  void look_for_hangs();
+  void join_ended(std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] bool may_have_one_more() const;
+  [[nodiscard]] bool wants_stand_in(Clock::time_point now);
   std::unique_ptr<IoQueue> new_queue(const Buffers& buffers);
   void replace_lost(std::unique_ptr<IoQueue>& io, std::unique_ptr<Buffers>& buffers);
   void confine_here();
@@ -104,11 +123,11 @@ class Stager final : private Helpers {
   void sweep_dead();
   void keep_deadlines();
   void expire(std::unique_lock<std::mutex>& lock);
-  void stand_in_where_all_hang(std::unique_lock<std::mutex>& lock);
+  void stand_in_where_threads_hang();
   void run(const Tools& tools, const Job& job);
   Outcome run_again(const Tools& tools, const Job& job, Outcome outcome);
   Ran run_once(const Tools& tools, const Job& job, bool may_wait);
-  void flush(const Tools& tools, std::vector<FileBatch::Item> items);
+  Devices devices_of(const Transfer& transfer);
   bool measure(Call& call, const std::function<bool()>& go_on);
   void begin_measuring(const std::shared_ptr<Call>& call);
   void measure_when_watched(const std::shared_ptr<Call>& call);
@@ -126,7 +145,8 @@ class Stager final : private Helpers {
 
   const Options options_;
   const BufferPlan plan_;
-  Fs& fs_;
+  WatchedFs fs_;
+  Mounts mounts_;
   MakeQueue make_queue_;
   Roots roots_;
   Targets targets_;
@@ -149,16 +169,14 @@ class Stager final : private Helpers {
   std::atomic<std::uint64_t> confined_{0};  // threads
   Fd state_folder_;
   Counters totals_;
-  // Threads beyond those that were asked for, made while a disk that hangs keeps all of them.
-  struct StandIn {
-    std::thread thread;
-    bool ended = false;
-  };
-  std::list<StandIn> stand_ins_;
+  Hangs hangs_;
+  // Threads beyond those that were asked for, made while a disk that hangs keeps some of them.
+  std::list<Worker> stand_ins_;
   unsigned idle_ = 0;  // of the threads that were asked for
   std::uint64_t steps_seen_ = 0;
   Clock::time_point stuck_since_ = Clock::now();
-  std::vector<std::thread> threads_;
+  std::list<Worker> workers_;
+  std::thread keeper_;
   Survey survey_;  // the last, so that it ends first
 };
 

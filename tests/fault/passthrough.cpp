@@ -5,6 +5,7 @@
 //   fail OPERATION NTH ERRNO [AT]   the NTH (from 1, counted from now on) answers -ERRNO
 //   short OPERATION NTH BYTES [AT]  the NTH moves so many bytes at most
 //   stall OPERATION NTH [AT]        the NTH does not come back before `release`
+//   hang OPERATION NTH [AT]         nor do all after it
 //   release                         what is stalled goes on; nothing more is armed
 //   struck                          1 where what is armed has happened, else 0
 //
@@ -76,7 +77,7 @@ struct Stretch {
 // What is armed. Thread-safe.
 class Plan {
  public:
-  enum class Kind : std::uint8_t { nothing, fail, cut, stall };
+  enum class Kind : std::uint8_t { nothing, fail, cut, stall, hang };
   struct Armed {
     Kind kind = Kind::nothing;
     std::optional<Op> op;  // none: any
@@ -106,7 +107,8 @@ class Plan {
   };
   Word at(Op op, Stretch stretch = {}) {
     std::unique_lock lock(mutex_);
-    if (!concerns(op, stretch) || ++seen_ != armed_.nth) return {};
+    if (!concerns(op, stretch) || ++seen_ < armed_.nth) return {};
+    if (armed_.kind != Kind::hang && seen_ > armed_.nth) return {};
     if (armed_.kind == Kind::fail) return {static_cast<int>(-armed_.value), std::nullopt};
     if (armed_.kind == Kind::cut) return {0, static_cast<std::size_t>(armed_.value)};
     const std::uint64_t life = life_;
@@ -319,6 +321,7 @@ std::string obey(const std::string& line) {
   armed.kind = kind == "fail"    ? Plan::Kind::fail
                : kind == "short" ? Plan::Kind::cut
                : kind == "stall" ? Plan::Kind::stall
+               : kind == "hang"  ? Plan::Kind::hang
                                  : Plan::Kind::nothing;
   if (armed.kind == Plan::Kind::fail || armed.kind == Plan::Kind::cut) words >> armed.value;
   const bool known = armed.kind != Plan::Kind::nothing && (armed.op || name == "any") && armed.nth > 0 && words;

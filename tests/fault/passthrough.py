@@ -42,6 +42,10 @@ class Passthrough:
     def stall(self, operation: str, nth: int, at: int | None = None) -> None:
         self._say("stall", operation, nth, at)
 
+    def hang(self, operation: str) -> None:
+        """No such operation is answered any more."""
+        self._say("hang", operation, 1)
+
     def release(self) -> None:
         self._say("release")
 

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,6 +145,24 @@ def test_each_read_and_write_may_be_cut_short(faulty: Passthrough, tmp_path: Pat
             if not struck:
                 break
         assert nth > 3
+
+
+@pytest.mark.parametrize("error", [errno.EINTR, errno.EAGAIN])
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_each_read_and_write_may_have_to_be_asked_for_again(
+    faulty: Passthrough, tmp_path: Path, engine: str, kind: str, error: int
+) -> None:
+    case = Case(faulty, tmp_path, kind)
+    for nth in range(1, OPERATIONS_MAX):
+        case.begin()
+        faulty.fail(kind, nth, error)
+        end = windlass.stage([case.transfer]).transfers[0]
+        struck = faulty.struck()
+        case.look(True)
+        assert end.retries == 0, "it was the request that was made again, not the transfer"
+        if not struck:
+            break
+    assert nth > 3
 
 
 @pytest.mark.parametrize("kind", ["write", "tree"])
@@ -300,6 +318,55 @@ def test_a_disk_that_hangs_for_long_stops_nobody_else(
             assert future.result(30).ok
         case.look(True)
         assert client.stage([case.transfer]).ok
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("operation", ["any", "write", "getattr"])
+def test_however_many_wait_for_disks_that_hang_others_are_served(
+    faulty: Passthrough, tmp_path: Path, engine: str, operation: str
+) -> None:
+    """More than there are threads, of two disks, in calls of their own and in one with files of a disk that works."""
+    (tmp_path / "plain").write_bytes(b"plain" * 1000)
+    (tmp_path / "second").mkdir()
+    with mounted(tmp_path / "second") as second, cluster(faulty, tmp_path, stage__engine=engine) as (bridge, node):
+        disks = [faulty, second]
+        for disk in disks:
+            (disk.beneath / "source").write_bytes(b"source" * 1000)
+        with ExitStack() as stack:
+            for disk in disks:
+                stack.callback(disk.release)
+                disk.hang(operation)
+            client = stack.enter_context(node.client())
+            futures = [
+                client.submit_stage([Transfer(tmp_path / "plain", disk.path / f"to{number}")])
+                for number in range(12)
+                for disk in disks
+            ]
+            futures += [
+                client.submit_stage([Transfer(disk.path / "source", tmp_path / f"from{number}{disk is second}")])
+                for number in range(6)
+                for disk in disks
+            ]
+            mixed = [
+                Transfer(tmp_path / "plain", top / "mixed" / str(number))
+                for number in range(10)
+                for top in (faulty.path, tmp_path / "here")
+            ]
+            futures.append(client.submit_stage(mixed))
+            with Watch(bridge, node):
+                for turn in range(10):
+                    assert client.stage([Transfer(tmp_path / "plain", tmp_path / f"other{turn}")]).ok
+                here = tmp_path / "here/mixed"
+                until(
+                    "the others of the call have their names", lambda: here.is_dir() and len(list(here.iterdir())) == 10
+                )
+            assert not any(future.done() for future in futures)
+            for disk in disks:
+                disk.release()
+            assert all(future.result(60).ok for future in futures)
+        for disk in disks:
+            for number in range(12):
+                assert (disk.beneath / f"to{number}").read_bytes() == b"plain" * 1000
 
 
 def test_what_hangs_may_be_cancelled_and_ends_when_the_disk_answers(
