@@ -27,8 +27,8 @@ struct MatchTask {
   std::shared_ptr<MatchSession> session;  // null: a MATCH
   Answer answer;                          // once ended
   std::optional<Payload> payload;         // of the frames, where a matcher has summed them up
-  bool ended = false;
-  bool displaced = false;  // made room for another's and was not begun; ended too
+  bool ended = false;      // before start() returned; no matcher's to set, which may be faster than who looks here
+  bool displaced = false;  // made room for another's and was not begun
   Time received{};
   double seconds = 0;  // of the engine alone
   std::uint64_t tasks = 0;

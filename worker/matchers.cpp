@@ -35,7 +35,7 @@ bool Matchers::start(const std::shared_ptr<MatchTask>& task) {
       displaced->answer =
           error_answer(proto::Code::resource_exhausted,
                        "too many matches wait, most of them of this client: come again later", true, kRetryAfterMs);
-      displaced->ended = displaced->displaced = true;
+      displaced->displaced = true;
       ended_.push_back(std::move(displaced));
       event_.ring();
     }
@@ -80,7 +80,6 @@ void Matchers::work() {
     }
     run_match(*task);
     task->payload = payload_of(*task);
-    task->ended = true;
     {
       const std::lock_guard lock(mutex_);
       ended_.push_back(std::move(task));
