@@ -5,8 +5,25 @@
 
 #include "proto/limits.hpp"
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
 namespace windlass::worker {
 namespace {
+
+// Between the two ZeroMQ hands something to a thread of its own, in ways that tsan does not see: it is not built for
+// it.
+void handed_to_zmq([[maybe_unused]] void* what) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_release(what);
+#endif
+}
+void back_from_zmq([[maybe_unused]] void* what) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_acquire(what);
+#endif
+}
 
 constexpr std::size_t kCopyMax = 4096;  // larger frames leave without a copy
 
@@ -23,7 +40,12 @@ zmq::message_t message_of(const Frame& frame) {
   auto* kept = new std::shared_ptr<const void>(frame.owner());
   // ZeroMQ takes a pointer to non-const, and only reads.
   void* data = const_cast<char*>(frame.view().data());
-  return {data, frame.size(), [](void*, void* hint) { delete static_cast<std::shared_ptr<const void>*>(hint); }, kept};
+  const auto let_go = [](void*, void* hint) {
+    back_from_zmq(hint);
+    delete static_cast<std::shared_ptr<const void>*>(hint);
+  };
+  handed_to_zmq(kept);
+  return {data, frame.size(), let_go, kept};
 }
 
 void tell_origin(zmq::message_t& part, Origin& origin) {
