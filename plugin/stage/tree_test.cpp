@@ -242,6 +242,9 @@ TEST_P(TreeTest, TellsChecksumsOfWhatIsPublishedOnly) {
 // Root may do everything, so another user does it.
 TEST_P(TreeTest, AFolderThatMayNotBeReadIsNotLeftBehind) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "tsan bears no new threads in a forked child";
+#endif
   constexpr uid_t kNobody = 65534;
   folder.write("from/closed/f", "bytes");
   folder.write("from/open/f", "bytes");
