@@ -88,21 +88,18 @@ def test_a_report_that_met_a_full_queue_is_told_again(nodes: Make, tmp_path: Pat
         times = {"bridge.beat": "100ms", "bridge.suspect_after": "30s", "bridge.dead_after": "60s"}
         config = {"node.name": "n", "bridge.address": bridge.address, "offers.file": str(offers), **times}
         node = nodes({**config, "http.listen": "127.0.0.1:0"})
-        hello = bridge.read()
-        bridge.send(
-            Type.WELCOME, {"version": 1, "beat_ms": 100, "suspect_ms": 30_000, "dead_ms": 60_000}, hello.header.id
-        )
+        welcome = {"version": 1, "beat_ms": 100, "suspect_ms": 30_000, "dead_ms": 60_000}
+        bridge.send(Type.WELCOME, welcome, bridge.read().header.id)
         assert bridge.load()["offers_version"] == 1
         wanted = [{"id": new_id(), "offer": "of nobody", "epoch": 1, "amounts": {"cpu": 1}} for _ in range(100)]
-        while (
-            metric(node, 'windlass_messages_dropped_total{reason="queue_full"}') == 0
-        ):  # each is refused in so many words
-            for _ in range(50):
-                bridge.send(Type.GRANT, {"lease_ms": 1000, "grants": wanted, "renew": []}, new_id())
-        offers.write_text("- {name: n, resources: {cpu: 2}}\n")
-        node.signal(signal.SIGHUP)
-        eventually(lambda: metric(node, 'windlass_config_reloads_total{result="ok"}') == 1)
         with node.client() as client:
+            while metric(node, 'windlass_messages_dropped_total{reason="queue_full"}') == 0:
+                for _ in range(50):  # each grant is refused in so many words
+                    bridge.send(Type.GRANT, {"lease_ms": 1000, "grants": wanted, "renew": []}, new_id())
+                client.load()  # it has come to most of them
+            offers.write_text("- {name: n, resources: {cpu: 2}}\n")
+            node.signal(signal.SIGHUP)
+            eventually(lambda: metric(node, 'windlass_config_reloads_total{result="ok"}') == 1)
             sample = client.load().sequence
             eventually(lambda: client.load().sequence > sample + 5, what="some beats more")
         loads = [bridge.load()]
