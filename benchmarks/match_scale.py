@@ -51,7 +51,7 @@ def run(
     del quick, folder
     sizes = parse_case(case)
     say(f"{case}: the oracle")
-    right = expected(case)
+    right = expected(case, say)
     told: dict[str, list[dict[str, Any]]] = {}
     with contextlib.ExitStack() as stack:
         peers: list[Peer] = []
@@ -70,15 +70,18 @@ def run(
     return rows
 
 
-def expected(case: str) -> str:
+def expected(case: str, say: Callable[[str], None] = lambda text: None) -> str:
     """The digest of the right answer: computed where that is quick, else the stored one, else computed and stored."""
     _, _, tasks, offers = parse_case(case)
     if tasks * offers <= _PAIRS_CHECKED:
         return compute(case, "scalar")
     stored = json.loads(STORE.read_text()) if STORE.exists() else {}
     if case not in stored:
-        stored[case] = compute(case, "scalar" if scan.ABSENT else "simd-scan")
+        engine = "scalar" if scan.ABSENT else "simd-scan"
+        say(f"{case}: no digest in {STORE.name}; the {engine} engine computes it, which takes minutes")
+        stored[case] = compute(case, engine)
         STORE.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
+        say(f'{case}: by the {engine} engine "{case}": "{stored[case]}", now in {STORE}; commit it')
     return str(stored[case])
 
 

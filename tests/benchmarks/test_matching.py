@@ -62,7 +62,9 @@ def test_a_large_case_is_computed_once_and_then_known(tmp_path: Path, monkeypatc
     asked: list[str] = []
     monkeypatch.setattr(match_scale, "STORE", tmp_path / "digests.json")
     monkeypatch.setattr(match_scale, "compute", lambda case, engine: asked.append(case) or "abc")
-    assert [match_scale.expected("100Kx100K:shapes") for _ in range(2)] == ["abc", "abc"]
+    said: list[str] = []
+    assert [match_scale.expected("100Kx100K:shapes", said.append) for _ in range(2)] == ["abc", "abc"]
+    assert '"100Kx100K:shapes": "abc"' in said.pop() and len(said) == 1
     assert asked == ["100Kx100K:shapes"]
     assert json.loads((tmp_path / "digests.json").read_text()) == {"100Kx100K:shapes": "abc"}
 
