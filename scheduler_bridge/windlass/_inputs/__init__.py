@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import InvalidArgument
 from .._problem import I64, Problem
 from . import _tables
 from ._devices import Devices
@@ -23,6 +22,7 @@ from ._numbers import Cut, amounts, integers, plain, prices
 from ._options import Options, read_options
 from ._rows import read_rows
 from ._side import DIMENSIONS_MAX, Side, fault, text
+from ._width import too_many
 
 __all__ = ["Inputs", "Options", "Side", "combine", "compose", "fault", "read", "read_options", "read_side"]
 
@@ -83,15 +83,6 @@ def compose(
 
 def read_side(side: str, given: Any, dimensions: list[str] | None) -> Side:
     """One side in any form, as columns."""
-    found = _read_side(side, given, dimensions)
-    if len(found.dims) > DIMENSIONS_MAX:  # before each of them is made numbers of: there may be a million
-        used = [name for name, column in found.dims.items() if not column.is_absent()]
-        if len(used) > DIMENSIONS_MAX:
-            raise _too_many(found, used)
-    return found
-
-
-def _read_side(side: str, given: Any, dimensions: list[str] | None) -> Side:
     if _tables.is_frame(given):
         return _tables.read_frame(side, given, dimensions)
     if _tables.is_arrow(given):
@@ -189,14 +180,8 @@ def _price(offers: Side, options: Options) -> I64 | None:
 
 
 def _check_count(names: list[str], tasks: Side, offers: Side) -> None:
-    if len(names) <= DIMENSIONS_MAX:
-        return
-    raise _too_many(offers if names[DIMENSIONS_MAX] in offers.dims else tasks, names)
-
-
-def _too_many(side: Side, names: list[str]) -> InvalidArgument:
-    allowed = f"at most {DIMENSIONS_MAX} dimensions, device kinds included"
-    return side.fault(None, names[DIMENSIONS_MAX], len(names), allowed)
+    if len(names) > DIMENSIONS_MAX:
+        raise too_many(offers if names[DIMENSIONS_MAX] in offers.dims else tasks, names[DIMENSIONS_MAX])
 
 
 def _check_scale(problem: Problem, offers: Side) -> None:

@@ -13,7 +13,8 @@ from ..legacy._amounts import SMALL
 from ._encoder import Encoder
 from ._labels import is_list, mapping_items
 from ._numbers import Cut, amounts, doubles, plain
-from ._side import Column, Side
+from ._side import DIMENSIONS_MAX, Column, Side
+from ._width import keys_of, too_many
 
 SHARE = "a free share of a device, from 0 to 1"
 REQUEST = "0, a share up to 1 of one device, or a whole number of devices"
@@ -67,7 +68,11 @@ def _kinds(side: Side, values: list[Any] | None, what: str) -> dict[str, list[An
     for row, value in enumerate(values or ()):
         if value is None:
             continue
+        if isinstance(value, Mapping):
+            keys_of(side, [value], fields=False)
         for kind, each in mapping_items(side, row, "devices", value, f"a mapping {{kind: {what}}}"):
+            if kind not in found and len(found) == DIMENSIONS_MAX:
+                raise too_many(side, f"devices.{kind}")
             found.setdefault(kind, [None] * side.count)[row] = each
     return found
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import keyword
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ._numbers import is_number
-from ._side import FIELDS, Column, Side, check_keys, check_names, fault, has_none, misspelt
+from ._side import DIMENSIONS_MAX, FIELDS, Column, Side, check_keys, check_names, fault, has_none, misspelt
+from ._width import keys_of, too_many
 
 _NO_ROW = (str, bytes, bytearray, int, float, complex, list, set, frozenset, np.ndarray, np.generic, type(None))
 _METHODS = (types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType, classmethod, staticmethod)
@@ -58,7 +59,7 @@ def _like_mappings(
                 pass
         return [row.get(key) for row in rows]
 
-    union = set().union(*rows)
+    union = keys_of(side, rows, fields=True, all_count=dimensions is None)
     _set_names(side, fetch("name") if "name" in union else None, names)
     keys = check_keys(union, side, lambda key: next((i, row[key]) for i, row in enumerate(rows) if key in row))
     table = FIELDS[side.side]
@@ -71,7 +72,7 @@ def _like_mappings(
     others = [key for key in keys if key not in table]
     if "resources" not in columns and dimensions is not None:
         others = [key for key in others if key in dimensions]
-    finish(side, columns, {key: Column(fetch(key), none_ok=True) for key in others}, dimensions)
+    finish(side, columns, ((key, Column(fetch(key), none_ok=True)) for key in others), dimensions)
     return True
 
 
@@ -100,7 +101,7 @@ def _like_objects(side: Side, rows: list[Any], dimensions: list[str] | None, kin
         if dimensions is None:
             raise _no_dimensions(side, 0, rows[0])
         others = [key for key in dimensions if key in present]
-    finish(side, columns, {key: Column(fetch(key), none_ok=True) for key in others}, dimensions)
+    finish(side, columns, ((key, Column(fetch(key), none_ok=True)) for key in others), dimensions)
     return True
 
 
@@ -172,9 +173,14 @@ def _unlike(side: Side, rows: list[Any], dimensions: list[str] | None, names: li
 
     own = [field_of(row, "name") for row in rows]
     _set_names(side, None if names is not None and all(name is None for name in own) else own, names)
+    keys_of(side, [row for row in rows if isinstance(row, Mapping)], fields=True, all_count=dimensions is None)
     dims: dict[str, list[Any]] = {}
     for i, row in enumerate(rows):
         for key, value in _dims_of(side, i, row, field_of(row, "resources"), dimensions).items():
+            if value is None:
+                continue
+            if key not in dims and len(dims) == DIMENSIONS_MAX:
+                raise too_many(side, key)
             dims.setdefault(key, [None] * len(rows))[i] = value
     for key in sorted(table - {"name", "resources"}):
         values = [field_of(row, key) for row in rows]
@@ -204,6 +210,7 @@ def _dims_of(side: Side, i: int, row: Any, resources: Any, dimensions: list[str]
 def _check_resources(side: Side, row: int, resources: Any, dimensions: list[str] | None) -> None:
     if not isinstance(resources, Mapping):
         raise side.fault(row, "resources", resources, "a mapping {dimension: amount}")
+    keys_of(side, [resources], fields=False)
     check_keys(resources, side, lambda key: (row, resources[key]))
     if dimensions is not None:
         for key, value in resources.items():
@@ -211,14 +218,16 @@ def _check_resources(side: Side, row: int, resources: Any, dimensions: list[str]
                 raise side.fault(row, key, value, f"in `resources` only what `dimensions` names: {dimensions}")
 
 
-def finish(side: Side, columns: dict[str, Column], others: dict[str, Column], dimensions: list[str] | None) -> None:
+def finish(
+    side: Side, columns: dict[str, Column], others: Iterable[tuple[str, Column]], dimensions: list[str] | None
+) -> None:
     """Sets fields and dimensions from a side's columns: the table's, and the others, all or none with `resources`."""
     given = columns.pop("resources", None)
     side.fields = columns
     if given is None:
-        side.dims = others
+        side.dims = dict(others)
         return
-    for key, column in others.items():
+    for key, column in others:
         values = column.values
         for row, value in enumerate(values):
             if value is not None and (column.absent is None or not column.absent[row]):
@@ -235,7 +244,7 @@ def _resource_columns(side: Side, resources: list[Any], dimensions: list[str] | 
             if value is not None:
                 _check_resources(side, row, value, None)
         resources = [{} if value is None else dict(value) for value in resources]
-    union = set().union(*resources)
+    union = keys_of(side, resources, fields=False)
     keys = check_keys(union, side, lambda key: next((i, r[key]) for i, r in enumerate(resources) if key in r))
     dims: dict[str, Column] = {}
     for key in keys:

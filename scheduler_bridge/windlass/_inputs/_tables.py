@@ -13,6 +13,7 @@ import numpy as np
 
 from ._rows import finish
 from ._side import FIELDS, Column, Side, check_keys, check_names, fault
+from ._width import Width
 
 
 def is_frame(given: Any) -> bool:
@@ -47,6 +48,7 @@ def _is_arrow_array(value: Any) -> bool:
 def read_mapping(side_name: str, given: Mapping[Any, Any], dimensions: list[str] | None) -> Side:
     """A mapping of columns of one length."""
     columns: dict[str, Column] = {}
+    width = Width(side_name)
     count: int | None = None
     ignored = 0  # rows, where no column is looked at
     for key, value in given.items():
@@ -58,6 +60,7 @@ def read_mapping(side_name: str, given: Mapping[Any, Any], dimensions: list[str]
         if not is_column(value):
             raise fault(side_name, str(key), value, "a column (a sequence or an array), as the other fields are")
         columns[key] = _column_of(side_name, key, value)
+        width.take(key, columns[key])
         length = len(columns[key].values)
         if count is not None and length != count:
             raise fault(side_name, str(key), length, f"columns of one length, {count} as the ones before")
@@ -69,29 +72,38 @@ def read_structured(side_name: str, given: np.ndarray[Any, Any], dimensions: lis
     """A numpy structured array."""
     if given.ndim != 1:
         raise fault(side_name, "name", f"an array of {given.ndim} dimensions", "a structured array of one dimension")
-    columns = {key: _array_column(given[key]) for key in given.dtype.names or ()}
+    columns: dict[str, Column] = {}
+    width = Width(side_name)
+    for key in given.dtype.names or ():
+        columns[key] = _array_column(given[key])
+        width.take(key, columns[key])
     return _side_of(side_name, columns, len(given), dimensions)
 
 
 def read_frame(side_name: str, given: Any, dimensions: list[str] | None) -> Side:
     """A pandas DataFrame; None, NaN and NA are absent."""
     columns: dict[str, Column] = {}
+    width = Width(side_name)
     for position, key in enumerate(given.columns):
         if key in columns:
             raise fault(side_name, str(key), "two columns", "one column of a name")
         if _wanted(side_name, key, given.columns, dimensions):
             columns[key] = _series_column(given.iloc[:, position])
+            width.take(key, columns[key])
     return _side_of(side_name, columns, len(given), dimensions)
 
 
 def read_arrow(side_name: str, given: Any, dimensions: list[str] | None) -> Side:
     """An Arrow table or record batch; null is absent."""
     columns: dict[str, Column] = {}
-    for position, key in enumerate(given.schema.names):
+    width = Width(side_name)
+    names = given.schema.names  # made anew each time
+    for position, key in enumerate(names):
         if key in columns:
             raise fault(side_name, str(key), "two columns", "one column of a name")
-        if _wanted(side_name, key, given.schema.names, dimensions):
+        if _wanted(side_name, key, names, dimensions):
             columns[key] = _arrow_column(given.column(position))
+            width.take(key, columns[key])
     return _side_of(side_name, columns, given.num_rows, dimensions)
 
 
@@ -114,9 +126,9 @@ def _side_of(side_name: str, columns: dict[str, Column], count: int, dimensions:
     check_names(side)
     keys = check_keys(columns, side, lambda key: (None, key))
     table = FIELDS[side_name]
-    others = {key: columns[key] for key in keys if key not in table}
+    others = [(key, columns[key]) for key in keys if key not in table]
     if "resources" not in columns and dimensions is not None:
-        others = {key: column for key, column in others.items() if key in dimensions}
+        others = [(key, column) for key, column in others if key in dimensions]
     finish(side, {key: columns[key] for key in keys if key in table}, others, dimensions)
     return side
 
