@@ -21,13 +21,12 @@ from ._grant_desk import Answers, Desk
 from ._grants import Grant
 from ._held_beside import BY_STATE, about_of, as_running, closed, less_what_is_held
 from ._inputs._groups import read_running
-from ._inputs._session import UNIT
 from ._match import cutter
 from ._nodes import Reported
 from ._session import Session, open_here
 from ._session_core import SessionCore, SessionOffer, checked_names
 from ._session_state import SessionResult
-from ._wire import ID_BYTES, new_id
+from ._wire import ID_BYTES, new_ids
 
 ROUNDS = 3  # so often a call is matched anew where nodes refuse what it placed
 
@@ -95,27 +94,20 @@ class BridgeSession(Session):
             return result
 
     def _wanted(self, result: SessionResult) -> dict[Any, Grant]:
+        """By task, what is to be asked for."""
         whole = self._core.book.options.mode == "exclusive"
         found = {}
-        for name, offer in result.assignments.items():
-            placed = result.placed(name)
-            entry = placed.batch.running(placed.row)
-            about = about_of(entry)
-            asked = placed.batch.shares(placed.row)
-            devices = {
-                kind: [[number, min(asked[kind], UNIT)] for number in numbers]
-                for kind, numbers in placed.devices.items()
-            }
-            node = self._node_of[offer]
-            found[name] = Grant(
-                new_id(),
+        for each, took in zip(new_ids(len(result.placed_rows)), result.placed(about_of), strict=True):
+            node = self._node_of[took.offer]
+            found[took.name] = Grant(
+                each,
                 node.name,
-                offer,
+                took.offer,
                 node.offers_version,
-                placed.batch.units(placed.row),
-                devices,
+                took.units,
+                took.devices,
                 whole,
-                about,
+                took.about,
                 self._owner,
             )
         return found

@@ -48,9 +48,9 @@ def _less(record: dict[str, Any], held: list[Grant], book: Book, whole: bool) ->
     return batch.record(0, units, shares)
 
 
-def about_of(running: dict[str, Any]) -> dict[str, Any]:
+def about_of(seen: dict[str, Any]) -> dict[str, Any]:
     """What a grant keeps of its task for the day when it comes back; nothing where that is too long to be kept."""
-    about = {key: running[key] for key in _ABOUT if running[key]}
+    about = {key: seen[key] for key in _ABOUT if seen[key]}
     return about if not about or len(msgpack.packb(about)) <= ABOUT_BYTES_MAX else {}
 
 

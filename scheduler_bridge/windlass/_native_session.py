@@ -203,8 +203,9 @@ def _change_of(change: Change, keep: list[Any]) -> _Change:
     made.offer_numbers = pointer(change.numbers)
     made.offer_amounts = column_table(list(change.amounts), keep)
     made.price = pointer(change.price)
-    made.weights = pointer(np.array(change.weights, dtype=np.int64))
-    made.scale = pointer(np.array(change.scale, dtype=np.int64))
+    if change.widens:  # else they are known
+        made.weights = pointer(np.array(change.weights, dtype=np.int64))
+        made.scale = pointer(np.array(change.scale, dtype=np.int64))
     made.remove_numbers, made.release_numbers = pointer(change.removes), pointer(change.releases)
     packed = msgpack.packb(change.constraints, use_bin_type=True)
     buffer = ctypes.create_string_buffer(packed, len(packed))

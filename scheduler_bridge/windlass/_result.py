@@ -5,6 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ._explain import Explainer, Explanation
 from ._problem import I32, Backend, Placement, Problem
 from .legacy._scores import one_of
@@ -93,16 +96,18 @@ class MatchResult:
     def devices(self, task: Any) -> dict[str, list[int]] | None:
         """{kind: [numbers of the offer's devices]} that the task was given; None where it was not placed."""
         row = self._row(task)
-        if self.offer_index[row] < 0:
-            return None
-        found: dict[str, list[int]] = {}
-        begin = self._placement.device_begin
+        return None if self.offer_index[row] < 0 else self._devices_of(np.array([row]))[0]
+
+    def _devices_of(self, rows: npt.NDArray[Any]) -> list[dict[str, list[int]]]:
+        """As `devices`, of tasks by row."""
+        found: list[dict[str, list[int]]] = [{} for _ in rows]
+        begin, names = self._placement.device_begin, self._problem.dimensions
         if begin is None or self._placement.device_dimension is None or self._placement.device_index is None:
             return found
-        part = slice(int(begin[row]), int(begin[row + 1]))
-        kinds, numbers = self._placement.device_dimension[part], self._placement.device_index[part]
-        for kind, number in zip(kinds.tolist(), numbers.tolist(), strict=True):
-            found.setdefault(self._problem.dimensions[kind], []).append(number)
+        for own, first, end in zip(found, begin[rows].tolist(), begin[rows + 1].tolist(), strict=True):
+            kinds, numbers = self._placement.device_dimension[first:end], self._placement.device_index[first:end]
+            for kind, number in zip(kinds.tolist(), numbers.tolist(), strict=True):
+                own.setdefault(names[kind], []).append(number)
         return found
 
     @cached_property

@@ -26,6 +26,7 @@ class Change:
     dimensions: int  # known so far
     weights: list[int]
     scale: list[int]
+    widens: bool = True  # there are dimensions that the backend does not know yet
     numbers: I64 = field(default_factory=_none)  # of offers: those added, then those updated
     adds: int = 0
     amounts: list[I64 | None] = field(default_factory=list)  # per dimension [numbers]

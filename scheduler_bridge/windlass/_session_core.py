@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _inputs
 from ._errors import FailedPrecondition
@@ -45,7 +46,7 @@ class SessionCore:
         self.book = Book(checked, cut)
         self.version = 0
         self.elsewhere: Mapping[Any, Any] = {}  # by name, tasks that hold their place though not in this session
-        self._offers: Table[OfferBatch] = Table()
+        self._offers: Table[OfferBatch] = Table()  # on: the number of the machine of the offer's own name
         self._tasks: Table[TaskBatch] = Table()  # notes: the devices that a task was given
         self._scale: dict[str, int] = dict(checked.scale)  # M_d
         self._next_offer = self._next_task = 0
@@ -75,22 +76,25 @@ class SessionCore:
             allowed = "a name that the session does not hold; update() changes one"
             raise batch.side.fault(row, "name", batch.names[row], allowed)
         numbers = np.arange(self._next_offer, self._next_offer + batch.count, dtype=np.int64)
-        scale = self._take(batch, numbers, adds=batch.count)
+        nodes = self._nodes(batch)
+        scale = self._take(batch, numbers, nodes, adds=batch.count)
         if not batch.count:
             return
         self._next_offer += batch.count
-        self._offers.append(batch.names, numbers, batch, np.arange(batch.count))
+        own = nodes if batch.nodes is None else None
+        self._offers.append(batch.names, numbers, batch, np.arange(batch.count), on=own)
         self._keep(batch, scale)
 
     def update(self, offers: Any) -> None:
         """Replaces whole records, by name; what is placed there stays."""
         batch = self._batch(offers)
-        slots = self._offers.found(batch.names)
-        if len(slots) < batch.count:
+        found = self._offers.found(batch.names)
+        if len(found) < batch.count:
             row = next(row for row, name in enumerate(batch.names) if name not in self._offers)
             raise batch.side.fault(row, "name", batch.names[row], "a name that the session holds; add() takes new ones")
+        slots = np.array(found, dtype=np.intp)
         numbers = self._offers.numbers(slots)
-        scale = self._take(batch, numbers, adds=0)
+        scale = self._take(batch, numbers, self._nodes(batch, slots), adds=0)
         if not batch.count:
             return
         if self.book.kinds:
@@ -109,14 +113,22 @@ class SessionCore:
         self.book.check(batch.side, batch.amounts, batch.devices.kinds)
         return batch
 
-    def _take(self, batch: OfferBatch, numbers: I64, adds: int) -> dict[str, int]:
+    def _nodes(self, batch: OfferBatch, slots: npt.NDArray[np.intp] | None = None) -> I64:
+        """The numbers of the machines that offers are on; kept with those that have been here, as most have."""
+        if batch.nodes is None and slots is not None:
+            own = self._offers.on(slots)
+            if own.min(initial=0) >= 0:
+                return own
+        return np.array(self.book.nodes.of_all(batch.all_nodes()), dtype=np.int64)
+
+    def _take(self, batch: OfferBatch, numbers: I64, nodes: I64, adds: int) -> dict[str, int]:
         """Hands a batch to the backend; answers M_d as it is afterwards."""
         scale = self._scale_with(batch)
         if not batch.count:
             return scale
         self.book.learn(batch.amounts, batch.devices.kinds)
         columns: dict[str, I64] = {**batch.amounts, **batch.sums}
-        change = self._change(encode_offers(batch, self.book))
+        change = self._change(encode_offers(batch, self.book, nodes))
         change.numbers, change.adds, change.price = numbers, adds, batch.price
         change.amounts = [columns.get(name) for name in self.book.dimensions]
         self._apply(change)
@@ -126,11 +138,12 @@ class SessionCore:
         scale = dict(self._scale)
         fixed = self.book.options.scale
         for name, column in {**batch.amounts, **batch.sums}.items():
-            if not column.any():
+            largest = int(column.max(initial=0))
+            if not largest:
                 continue
             if name not in scale:
-                scale[name] = int(column.max())
-            elif int(column.max()) > scale[name] << 24:
+                scale[name] = largest
+            elif largest > scale[name] << 24:
                 for row in np.flatnonzero(column > scale[name] << 24).tolist():
                     if name in fixed:
                         dims = batch.side.dims
@@ -144,11 +157,12 @@ class SessionCore:
     def _trim(self, batch: OfferBatch, numbers: I64) -> None:
         """What tasks hold of devices that an offer has no longer is forgotten."""
         rows = dict(zip(numbers.tolist(), range(batch.count), strict=True))
-        for slot in self._tasks.slots_on(numbers):
+        slots = self._tasks.slots_on(numbers)
+        for slot, offer in zip(slots, self._tasks.on(slots).tolist(), strict=True):
             held = self._tasks.note(slot)
             if not held:
                 continue
-            shares = batch.shares(rows[self._tasks.on(slot)])
+            shares = batch.shares(rows[offer])
             devices = {
                 kind: tuple(each for each in own if each < len(shares.get(kind, ()))) for kind, own in held.items()
             }
@@ -252,12 +266,8 @@ class SessionCore:
         assert placement.offer_number is not None  # every backend of a session tells
         on, order = placement.offer_number[placed], placed.tolist()
         names = list(map(batch.names.__getitem__, order))
-        notes = None
-        if batch.asked:
-            given = ((result.devices(name) or {}).items() for name in names)
-            notes = [{kind: tuple(each) for kind, each in own} for own in given]
+        notes = result.take(names, self._offers.names_of(on), placed)
         self._tasks.append(names, numbers[placed], batch, placed, on=on, notes=notes)
-        result.assignments = dict(zip(names, self._offers.names_of(on), strict=True))
         self.version += 1
 
     def _tell_ids(self, batch: TaskBatch) -> None:
@@ -275,9 +285,10 @@ class SessionCore:
     def _retell(self, batch: OfferBatch, rows: list[int]) -> None:
         given = [batch.record_as_given(row) for row in rows]
         again = OfferBatch(_inputs.read_side("offers", given, self.book.options.dimensions), self.book)
-        change = self._change(encode_offers(again, self.book))
+        slots = np.array(self._offers.found(again.names), dtype=np.intp)
+        change = self._change(encode_offers(again, self.book, self._nodes(again, slots)))
         columns: dict[str, I64] = {**again.amounts, **again.sums}
-        change.numbers, change.price = self._offers.numbers(self._offers.found(again.names)), again.price
+        change.numbers, change.price = self._offers.numbers(slots), again.price
         change.amounts = [columns.get(name) for name in self.book.dimensions]
         self._apply(change)
 
@@ -333,6 +344,7 @@ class SessionCore:
             dimensions=len(names),
             weights=[options.weights.get(name, 65536) for name in names],
             scale=[options.scale.get(name, 0) for name in names],
+            widens=len(names) > self._known,
             amounts=[None] * len(names),
             constraints=encoder.constraints,
             columns=encoder.columns,

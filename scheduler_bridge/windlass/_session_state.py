@@ -7,7 +7,7 @@ session is a call of `match`, but for used offers and prices that are paid.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 from . import _inputs
 from ._explain import Explainer, Explanation
 from ._inputs._session import UNIT, Book, OfferBatch, TaskBatch
-from ._problem import I64, Placement, Problem
+from ._problem import I32, I64, Placement, Problem
 from ._result import MatchResult
 from ._session_table import View
 from .legacy._state import State
@@ -40,6 +40,16 @@ class Placed(NamedTuple):
     batch: TaskBatch
     row: int
     devices: dict[str, tuple[int, ...]]
+
+
+class Took(NamedTuple):
+    """What a task has taken of an offer: amounts, and [device, share] by kind, in units."""
+
+    name: Any
+    offer: Any
+    units: dict[str, int]
+    devices: dict[str, list[list[int]]]
+    about: dict[str, Any]
 
 
 class Snapshot:
@@ -174,6 +184,8 @@ class SessionResult(MatchResult):
         super().__init__(inputs, placement, checker)
         self._batch, self._snapshot = batch, snapshot
         self._told: dict[Any, Explanation] = {}  # what no turn played again could tell
+        self.placed_rows: I32 = np.zeros(0, dtype=np.int32)
+        self.placed_devices: list[dict[str, tuple[int, ...]]] | None = None
 
     @cached_property
     def _explainer(self) -> Explainer:
@@ -182,10 +194,24 @@ class SessionResult(MatchResult):
         self._snapshot.prepare(inputs.problem, explainer.state)
         return explainer
 
-    def placed(self, name: Any) -> Placed:
-        """How a task was placed; KeyError where it was not."""
-        devices = {kind: tuple(each) for kind, each in (self.devices(name) or {}).items()}
-        return Placed(self.assignments[name], self._batch, self._row(name), devices)
+    def take(self, names: list[Any], offers: Iterable[Any], rows: I32) -> list[dict[str, tuple[int, ...]]] | None:
+        """What was placed, in the order placed. Answers the devices of each task; None where no task asks for any."""
+        self.assignments = dict(zip(names, offers, strict=True))
+        self.placed_rows = rows
+        if self._batch.asked:
+            given = self._devices_of(rows)
+            self.placed_devices = [{kind: tuple(each) for kind, each in own.items()} for own in given]
+        return self.placed_devices
+
+    def placed(self, about_of: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterable[Took]:
+        """What each task that was placed takes; `about_of` shortens what others are to know of it."""
+        rows, batch = self.placed_rows, self._batch
+        if self.placed_devices is None:
+            shares: Iterable[dict[str, list[list[int]]]] = ({} for _ in rows)
+        else:
+            shares = map(_shares_of, self.placed_devices, batch.shares_of(rows))
+        abouts = batch.abouts(rows.tolist(), about_of)
+        return map(Took, self.assignments, self.assignments.values(), batch.units_of(rows), shares, abouts)
 
     def gangs_of(self, names: Iterable[Any]) -> dict[Any, Any]:
         """{task: the one of `names` whose gang it is in} of the other tasks that are placed."""
@@ -230,6 +256,10 @@ class SessionResult(MatchResult):
         order = self._placement.order
         unmatched = order[self.offer_index[order] < 0].tolist()
         return shortfall(self._snapshot.inputs(self._batch, free_only=True), unmatched, catalogue, self._checker)
+
+
+def _shares_of(devices: dict[str, tuple[int, ...]], asked: dict[str, int]) -> dict[str, list[list[int]]]:
+    return {kind: [[number, min(asked[kind], UNIT)] for number in numbers] for kind, numbers in devices.items()}
 
 
 def warnings_of(batch: TaskBatch, snapshot: Snapshot) -> list[str]:

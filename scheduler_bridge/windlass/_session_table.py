@@ -16,6 +16,8 @@ from ._problem import I32, I64
 
 B = TypeVar("B")
 
+Slots = Sequence[int] | npt.NDArray[np.intp]
+
 _GONE = -1  # in place of a batch's number
 _PACK_ABOVE = 64  # slots
 _LOOKED_AT = 8  # rows, before all are
@@ -29,7 +31,7 @@ class _Columns(NamedTuple):
     number: I64  # of offers it ascends
     batch: I32  # the number of a batch, _GONE where the slot is empty
     row: I32  # in its batch
-    on: I64  # of a task the number of its offer
+    on: I64  # a number that the owner keeps with a row: of a task its offer's
 
 
 class View(Generic[B]):
@@ -103,7 +105,7 @@ class Table(Generic[B]):
         self._views.add(made)
         return made
 
-    def numbers(self, slots: Sequence[int]) -> I64:
+    def numbers(self, slots: Slots) -> I64:
         """The numbers of rows."""
         return self._columns.number[np.asarray(slots, dtype=np.intp)]
 
@@ -113,16 +115,20 @@ class Table(Generic[B]):
 
     def names_of(self, numbers: I64) -> Iterable[Any]:
         """The names of offers, by number."""
-        slots = np.searchsorted(self._columns.number[: self._count], numbers)
+        own = self._columns.number[: self._count]
+        if self._count and own[-1] - own[0] == self._count - 1:  # none is missing between them
+            slots = numbers - own[0]
+        else:
+            slots = np.searchsorted(own, numbers)
         return map(self._columns.names.__getitem__, slots.tolist())
 
     def note(self, slot: int) -> Any:
         """What is kept of a row."""
         return self._columns.notes[slot]
 
-    def on(self, slot: int) -> int:
-        """The number of a task's offer."""
-        return int(self._columns.on[slot])
+    def on(self, slots: Slots) -> I64:
+        """What is kept under `on`."""
+        return self._columns.on[np.asarray(slots, dtype=np.intp)]
 
     def slots_on(self, numbers: I64) -> list[int]:
         """The tasks on these offers."""
@@ -153,7 +159,7 @@ class Table(Generic[B]):
         self.slot_of.update(zip(names, range(begin, end), strict=True))
         self._count = end
 
-    def replace(self, slots: Sequence[int], batch: B) -> None:
+    def replace(self, slots: Slots, batch: B) -> None:
         """Rows are those of a new batch from now on, in its order."""
         self._change("batch", "row")
         at = np.asarray(slots, dtype=np.intp)

@@ -86,6 +86,12 @@ def new_id() -> bytes:
     return secrets.token_bytes(ID_BYTES)
 
 
+def new_ids(count: int) -> list[bytes]:
+    """Ids for many things at once."""
+    drawn = secrets.token_bytes(count * ID_BYTES)
+    return [drawn[begin : begin + ID_BYTES] for begin in range(0, len(drawn), ID_BYTES)]
+
+
 def encode(message: Message) -> list[bytes | memoryview]:
     """The frames of a message. Columns are not copied; the body is to declare them (`declare`)."""
     header = message.header

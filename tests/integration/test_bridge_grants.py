@@ -252,8 +252,7 @@ def test_a_refusal_that_stays_is_told(start, make_bridge, monkeypatch: pytest.Mo
     start(bridge, "a")
     with bridge.session(mode="packing") as session:
         has_offers(session)
-        fixed = iter(lambda: bytes(15) + b"\1", None)
-        monkeypatch.setattr("windlass._bridge_session.new_id", lambda: next(fixed))
+        monkeypatch.setattr("windlass._bridge_session.new_ids", lambda count: [bytes(15) + b"\1"] * count)
         assert session.match(tasks(1)).assignments
         monkeypatch.setattr("windlass._bridge_session.ROUNDS", 1)
         result = session.match([*tasks(1, 2, "u", gang="g"), *tasks(1, 1, "v", gang="g")])

@@ -1,5 +1,7 @@
 """Every form of input says the same, and the examples of the contract hold."""
 
+import random
+import types
 from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,6 +10,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import windlass
+from windlass import _inputs
+from windlass._inputs._numbers import amounts
+from windlass._match import cutter
 
 TASKS = [
     {"name": "a", "cpu": 1.5, "mem": 2, "priority": 0},
@@ -221,3 +226,47 @@ def test_the_dict_of_the_old_loop():
         assert list(matcher(tasks, offers, ties="stable")) == list("abcd")
         with pytest.raises(windlass.InvalidArgument):
             matcher(tasks, offers, mode="packing")
+
+
+def columns_of(r):
+    """Columns as they are most often given, and now and then something odd among them."""
+    count = r.choice((1, 2, 5))
+    odd = r.choice((None,) * 6 + ("names", "value", "length", "key", "kind"))
+    names = [r.choice((number, f"n{number}")) for number in range(count)] if odd == "names" else list(range(count))
+    if odd == "names":
+        names[-1] = r.choice(("", None, True, names[0], 1.0, "x"))
+    given = {"name": names, **{key: np.array([r.uniform(0, 9) for _ in names]) for key in ("mem", "cpu")}}
+    if odd == "value":
+        given["cpu"][-1] = r.choice((float("nan"), -1.0, 1e15, -1e-8, 9.2e14))
+    if odd == "length":
+        given["cpu"] = given["cpu"][1:]
+    if odd == "key":
+        given[r.choice((3, "", "price", "resources", "labels"))] = given["mem"]
+    if odd == "kind":
+        given["cpu"] = r.choice(
+            (None, [1.0] * count, np.ones(count, dtype=int), np.ones((count, 1)), np.ones(count, ">f8"))
+        )
+    return given
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_plain_columns_are_read_quickly_as_others_are_slowly(seed):
+    r = random.Random(seed)
+    given, cut = columns_of(r), cutter()
+
+    def read(columns):
+        try:
+            side = _inputs.read_side("offers", columns, None)
+            dims = {name: amounts(side, name, column, cut, "offer") for name, column in side.dims.items()}
+            fields = {name: list(column.values) for name, column in side.fields.items()}
+            return (
+                side.names,
+                side.count,
+                fields,
+                list(dims),
+                [None if c is None else c.tolist() for c in dims.values()],
+            )
+        except windlass.InvalidArgument as error:
+            return str(error)
+
+    assert read(given) == read(types.MappingProxyType(given))  # which is no dict, and so read the slow way

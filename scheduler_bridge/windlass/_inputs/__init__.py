@@ -104,7 +104,7 @@ def _problem_of(tasks: Side, offers: Side, options: Options, cut: Cut) -> Inputs
     offer_columns = {name: amounts(offers, name, column, cut, "offer") for name, column in offers.dims.items()}
     labels = Labels(tasks, offers)
     devices = Devices(tasks, offers, cut)
-    groups = Groups(tasks, offers, options, cut)
+    groups = Groups(tasks, offers, cut, options.quotas, options.running)
     locality = Locality(tasks, offers)
     names = _dimensions(task_columns, offer_columns, options)
     _check_kinds(names, [*devices.kinds, *groups.running_kinds()], tasks, offers)

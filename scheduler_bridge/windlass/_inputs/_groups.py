@@ -12,7 +12,6 @@ from ._devices import requests
 from ._encoder import Encoder, Numbers, Sets
 from ._labels import is_list, labels_of, mapping_items
 from ._numbers import AMOUNT, Cut, amounts, integer, is_number, to_double
-from ._options import Options
 from ._side import Column, Side, fault, is_name, text
 
 RUNNING = ("node", "tenant", "group", "avoid", "resources", "devices", "labels")
@@ -54,7 +53,7 @@ def _max_per(side: Side, row: int, value: Any) -> tuple[tuple[str, int], ...] | 
 class Groups:
     """The fields by which tasks see each other, checked."""
 
-    def __init__(self, tasks: Side, offers: Side, options: Options, cut: Cut) -> None:
+    def __init__(self, tasks: Side, offers: Side, cut: Cut, quotas: Any = None, running: Any = None) -> None:
         self.tasks, self.offers = tasks, offers
         self.tenants = _texts(tasks, "tenant", empty=True)
         self.groups = _texts(tasks, "group")
@@ -70,8 +69,8 @@ class Groups:
                 if number >= 0 and (self.groups is None or self.groups[row] is None):
                     raise tasks.fault(row, "max_per", tasks.listed("max_per")[row], "max_per only with a group")  # type: ignore[index]
         self._check_gangs()
-        self.quotas = read_quotas(options.quotas, cut)
-        self.running = read_running(options.running, cut)
+        self.quotas = read_quotas(quotas, cut)
+        self.running = read_running(running, cut)
         self.spread_keys = {key for each in self.max_per.all for key, _ in each if key != "node"}
 
     def _check_gangs(self) -> None:

@@ -6,12 +6,14 @@ A batch is checked and kept in columns of its own, so that what the caller does 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._problem import I64
+from .._problem import I32, I64
+from ..legacy._amounts import cut as legacy_cut
 from ._devices import Devices
 from ._encoder import Numbers
 from ._groups import NODE, Groups, read_quotas, read_running
@@ -35,6 +37,7 @@ class Book:
         self.running = read_running(options.running, cut)
         self.options = options
         self.dimensions: list[str] = list(options.dimensions or ())
+        self._known = set(self.dimensions)
         self.kinds = {kind for entry in self.running for kind in entry["devices"] or ()}
         self.keys, self.nodes, self.tenants, self.groups = Numbers(), Numbers(), Numbers(), Numbers()
         self.ids: dict[str, list[int]] = {}  # an id of inputs: a number for each size that one call gives it
@@ -45,6 +48,8 @@ class Book:
     def check(self, side: Side, dims: Iterable[str], kinds: Iterable[str]) -> None:
         """A kind of device is no amount, at any time; and no more than 256 names in all."""
         dims, kinds = list(dims), list(kinds)
+        if not kinds and not self.kinds and self._known.issuperset(dims):
+            return
         own = set(self.dimensions) - self.kinds
         for name in dims:
             if name in self.kinds or name in kinds:
@@ -67,9 +72,13 @@ class Book:
 
     def learn(self, dims: Iterable[str], kinds: Iterable[str]) -> bool:
         """Numbers what is new; whether anything was."""
+        dims, kinds = list(dims), list(kinds)
+        if not kinds and self._known.issuperset(dims):
+            return False
         before = len(self.dimensions)
         self.dimensions = list(dict.fromkeys([*self.dimensions, *dims, *kinds]))
         self.kinds |= set(kinds)
+        self._known = set(self.dimensions)
         return len(self.dimensions) > before
 
     def id_number(self, name: str, variant: int = 0) -> int:
@@ -79,6 +88,30 @@ class Book:
             own.append(self.ids_count)
             self.ids_count += 1
         return own[variant]
+
+
+class _Asked(NamedTuple):
+    """What a side asks for or has beside amounts."""
+
+    labels: Labels
+    devices: Devices
+    groups: Groups
+    locality: Locality
+
+
+def _asked(tasks: Side, offers: Side, cut: Cut) -> _Asked:
+    if not (tasks.fields.keys() | offers.fields.keys()) - {"priority", "price"}:
+        return _nothing_asked(tasks.count, offers.count)
+    return _Asked(
+        Labels(tasks, offers), Devices(tasks, offers, cut), Groups(tasks, offers, cut), Locality(tasks, offers)
+    )
+
+
+@lru_cache(maxsize=16)
+def _nothing_asked(tasks: int, offers: int) -> _Asked:
+    """Of so many rows; nobody writes to it."""
+    sides = Side("tasks", tasks), Side("offers", offers)
+    return _Asked(Labels(*sides), Devices(*sides, legacy_cut), Groups(*sides, legacy_cut), Locality(*sides))
 
 
 class OfferBatch:
@@ -92,10 +125,9 @@ class OfferBatch:
         self.count = side.count
         columns = {name: amounts(side, name, column, book.cut, "offer") for name, column in side.dims.items()}
         self.amounts: dict[str, I64] = {name: column for name, column in columns.items() if column is not None}
-        self.labels = Labels(none, side)
-        self.devices = Devices(none, side, book.cut)
+        self.labels, self.devices, _, locality = _asked(none, side, book.cut)
         self.sums: dict[str, I64] = {k: v for k, v in self.devices.offer_amounts.items() if v is not None}
-        self.staged = Locality(none, side).staged
+        self.staged = locality.staged
         self.nodes = side.listed("node")
         for row, node in enumerate(self.nodes or ()):
             if node is not None and not is_name(node):
@@ -166,6 +198,17 @@ class OfferBatch:
         return made
 
 
+def _mappings(columns: dict[str, I64], rows: I32) -> list[dict[str, int]]:
+    """Rows of columns, without what is 0."""
+    parts = [column[rows] for column in columns.values()]
+    if not parts:
+        return [{} for _ in rows]
+    found = [dict(zip(columns, row, strict=True)) for row in zip(*(part.tolist() for part in parts), strict=True)]
+    if all(part.all() for part in parts):
+        return found
+    return [{name: units for name, units in row.items() if units} for row in found]
+
+
 def number_of(units: int) -> int | float:
     """An amount as a number again."""
     return units // UNIT if units % UNIT == 0 else units / UNIT
@@ -181,12 +224,9 @@ class TaskBatch:
         self.count = side.count
         columns = {name: amounts(side, name, column, book.cut, "task") for name, column in side.dims.items()}
         self.amounts: dict[str, I64] = {name: column for name, column in columns.items() if column is not None}
-        self.labels = Labels(side, none)
-        devices = Devices(side, none, book.cut)
+        self.labels, devices, self.groups, self.locality = _asked(side, none, book.cut)
         self.kinds = devices.kinds
         self.asked: dict[str, I64] = {k: v for k, v in devices.task_amounts.items() if v is not None}
-        self.groups = Groups(side, none, dataclasses.replace(book.options, quotas=None, running=None), book.cut)
-        self.locality = Locality(side, none)
         self.priority = None
         if "priority" in side.fields:
             column = integers(side, "priority", side.fields["priority"], -(2**31), 2**31 - 1)
@@ -200,14 +240,38 @@ class TaskBatch:
         """The devices that a task asks for, in units; what is 0 left out."""
         return {kind: int(column[row]) for kind, column in self.asked.items() if column[row]}
 
-    def running(self, row: int) -> dict[str, Any]:
-        """A task as an entry of `running`, but for the machine it is on."""
+    def units_of(self, rows: I32) -> list[dict[str, int]]:
+        """As `units`, of many tasks."""
+        return _mappings(self.amounts, rows)
+
+    def shares_of(self, rows: I32) -> list[dict[str, int]]:
+        """As `shares`, of many tasks."""
+        return _mappings(self.asked, rows)
+
+    def about(self, row: int) -> dict[str, Any]:
+        """By what others see a task."""
         groups = self.groups
         avoid = groups.avoid.of[row]
         return {
             "tenant": groups.tenant(row),
             "group": groups.groups[row] if groups.groups is not None else None,
             "avoid": list(groups.avoid.all[avoid]) if avoid >= 0 else [],
+        }
+
+    def abouts(self, rows: Sequence[int], shorten: Callable[[dict[str, Any]], Any]) -> list[Any]:
+        """`shorten(about(row))` of many tasks, made once for those that are alike."""
+        groups, found = self.groups, {}
+        of = [column for column in (groups.tenants, groups.groups) if column is not None]
+        alike = list(zip(*of, groups.avoid.of, strict=True))
+        for row in rows:
+            if alike[row] not in found:
+                found[alike[row]] = shorten(self.about(row))
+        return [found[alike[row]] for row in rows]
+
+    def running(self, row: int) -> dict[str, Any]:
+        """A task as an entry of `running`, but for the machine it is on."""
+        return {
+            **self.about(row),
             "resources": {name: number_of(units) for name, units in self.units(row).items()},
             "devices": {kind: number_of(units) for kind, units in self.shares(row).items()},
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ._encoder import Encoder, Numbers, Sets
 from ._groups import wire_running
@@ -15,8 +16,8 @@ from ._labels import wire_conditions, wire_labels, wire_prefer
 from ._session import Book, OfferBatch, TaskBatch
 
 
-def encode_offers(batch: OfferBatch | None, book: Book) -> Encoder:
-    """Of a change; without a batch only which dimensions are kinds of devices."""
+def encode_offers(batch: OfferBatch | None, book: Book, nodes: npt.ArrayLike = ()) -> Encoder:
+    """Of a change; without a batch only which dimensions are kinds of devices. `nodes`: the numbers of the machines."""
     encoder = Encoder()
     encoder.keys = book.keys
     constraints = encoder.constraints
@@ -27,7 +28,7 @@ def encode_offers(batch: OfferBatch | None, book: Book) -> Encoder:
         ):
             if sets:
                 constraints[name] = encoder.sets([wire(encoder, each) for each in sets.all], sets.of)
-        constraints["node"] = encoder.column(book.nodes.of_all(batch.all_nodes()))
+        constraints["node"] = encoder.column(nodes)
         if batch.staged and book.options.locality:
             constraints["staged"] = encoder.sets(_staged(batch.staged, book), batch.staged.of)
     _put_kinds(encoder, book, batch)
@@ -43,6 +44,8 @@ def _staged(sets: Sets, book: Book) -> list[list[int]]:
 
 
 def _put_kinds(encoder: Encoder, book: Book, batch: OfferBatch | None) -> None:
+    if not book.kinds:
+        return
     count = 0 if batch is None else batch.count
     none = np.zeros(count + 1, dtype=np.int64)
     found = []
@@ -120,7 +123,9 @@ def _put_groups(encoder: Encoder, batch: TaskBatch, book: Book, tenants: list[st
 
 
 def _caps(tenants: list[str], book: Book) -> list[Any]:
-    found = []
+    found: list[Any] = []
+    if not book.quotas:
+        return found
     for tenant in dict.fromkeys(tenants):
         entry = book.quotas.get(tenant, book.quotas.get("*", {}))
         caps = {number: entry[name] for number, name in enumerate(book.dimensions) if name in entry}

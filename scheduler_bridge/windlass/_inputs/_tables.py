@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ._rows import finish
-from ._side import FIELDS, Column, Side, check_keys, check_names, fault
+from ._side import DIMENSIONS_MAX, FIELDS, Column, Side, check_keys, check_names, fault
 from ._width import Width
 
 
@@ -47,6 +47,8 @@ def _is_arrow_array(value: Any) -> bool:
 
 def read_mapping(side_name: str, given: Mapping[Any, Any], dimensions: list[str] | None) -> Side:
     """A mapping of columns of one length."""
+    if type(given) is dict and dimensions is None and (plain := _plain_side(side_name, given)) is not None:
+        return plain
     columns: dict[str, Column] = {}
     width = Width(side_name)
     count: int | None = None
@@ -66,6 +68,31 @@ def read_mapping(side_name: str, given: Mapping[Any, Any], dimensions: list[str]
             raise fault(side_name, str(key), length, f"columns of one length, {count} as the ones before")
         count = length
     return _side_of(side_name, columns, ignored if count is None else count, dimensions)
+
+
+def _plain_side(side_name: str, given: dict[Any, Any]) -> Side | None:
+    """The most usual mapping, names in a list and amounts in arrays of doubles, read in few steps; None where anything
+    is otherwise, right or wrong."""
+    names = given.get("name")
+    if type(names) is not list or not names or len(given) > DIMENSIONS_MAX:
+        return None
+    table, count = FIELDS[side_name], len(names)
+    dims: dict[str, Column] = {}
+    for key in given:
+        value = given[key]
+        if key == "name":
+            continue
+        if type(key) is not str or not key or key in table or type(value) is not np.ndarray:
+            return None
+        if value.dtype != np.float64 or value.shape != (count,):
+            return None
+        dims[key] = Column(value)
+    if set(map(type, names)) not in ({int}, {str}):
+        return None
+    distinct = set(names)
+    if len(distinct) < count or "" in distinct:
+        return None
+    return Side(side_name, count, list(names), {}, {key: dims[key] for key in sorted(dims)})
 
 
 def read_structured(side_name: str, given: np.ndarray[Any, Any], dimensions: list[str] | None) -> Side:
