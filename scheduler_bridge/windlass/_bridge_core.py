@@ -16,7 +16,8 @@ from . import __version__, _wire
 from ._credits import FEATURE
 from ._errors import Code, NotFound, ResourceExhausted, Unavailable, WindlassError
 from ._flow import WAITING_MAX, Flow
-from ._grants import GrantBook, Send, listed_fault
+from ._grants import GrantBook, Send
+from ._listed_grants import listed_fault
 from ._nodes import Entry, NodeTable, State
 from ._reply import error_of_body
 from ._requests import Request, Requests
@@ -220,7 +221,9 @@ class BridgeCore:
         wrong = listed_fault(held) if held is not None else None
         if wrong:
             return [_error(routing, message, Code.INVALID_ARGUMENT, wrong)]
-        entry.grants_known = entry.grants_known or held is not None
+        if held is not None and not entry.grants_known:
+            entry.grants_known = True
+            self.nodes.touch(entry)
         self.nodes.report(entry, load, offers, _count(message.body.get("offers_version")))
         sends = self.grants.report(entry, _count(version), held)
         if entry.draining:

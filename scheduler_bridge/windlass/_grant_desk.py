@@ -35,7 +35,7 @@ class Desk:
         self._thread.loop.refuse_fork()
         with self._thread.lock:
             core = self._thread.core
-            nodes = core.nodes.reported(known)
+            nodes = core.nodes.reported(known, owner)
             changed = [node.name for node in nodes if known.get(node.name) != node.change]
             return Seen(nodes, {name: core.grants.beside(name, owner) for name in changed}, core.grants.dropped(owner))
 

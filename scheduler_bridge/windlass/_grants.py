@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ._errors import Code
-from ._wire import ID_BYTES, Header, Message, Type, new_id
+from ._listed_grants import is_id
+from ._wire import Header, Message, Type, new_id
 
 if TYPE_CHECKING:
     from ._nodes import Entry, NodeTable
@@ -38,7 +39,7 @@ class Phase(enum.Enum):
     LEAVING = "leaving"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Grant:
     """A part of an offer for one task. `owner` stands for the session; None: of somebody else's bridge."""
 
@@ -55,6 +56,11 @@ class Grant:
     restored: bool = False  # not placed by this session: it came back
     version: int = 0  # of what the node holds, when it said that it holds this
     until: float = 0.0  # when its lease is over for certain
+
+    @property
+    def placed_by(self) -> object | None:
+        """The session that placed it and has it in its own books; None where it is held beside any session."""
+        return None if self.restored else self.owner
 
     def body(self) -> dict[str, Any]:
         """As GRANT has it."""
@@ -105,6 +111,7 @@ class GrantBook:
         self._renew_at = now + lease / RENEWALS
         self._by_id: dict[bytes, Grant] = {}
         self._by_node: dict[str, dict[bytes, Grant]] = {}
+        self._placed: dict[str, dict[object | None, dict[bytes, Grant]]] = {}  # the same by who placed them
         self._sent: dict[bytes, _Sent] = {}  # by the id of the request
         self._releasing: dict[bytes, tuple[bytes, list[Grant]]] = {}  # likewise: to whom, what
         self._claims: dict[bytes, object] = {}  # ids to come back: whose
@@ -127,11 +134,11 @@ class GrantBook:
                     (grant.id, f"node {node} is not what it was when it was matched on") for grant in own
                 )
                 continue
-            for grant in own:
-                self._put(grant)
-                if not entry.grants:  # an older windlassd: this bridge alone keeps count
+            self._put(node, own)
+            if not entry.grants:  # an older windlassd: this bridge alone keeps count
+                for grant in own:
                     grant.phase = Phase.HELD
-            self.nodes.touch(entry)
+            self._touch(entry, own)
             if entry.grants:
                 for part in _parts(own, PER_MESSAGE_MAX):
                     asking.sends.append(self._message(entry, part, [], asking))
@@ -189,8 +196,10 @@ class GrantBook:
         """What is held on a node beside what this session has placed there."""
         return [
             grant
-            for grant in self._by_node.get(node, {}).values()
-            if grant.phase is not Phase.LEAVING and (grant.owner is not owner or grant.restored)
+            for session, own in self._placed.get(node, {}).items()
+            if session is None or session is not owner
+            for grant in own.values()
+            if grant.phase is not Phase.LEAVING
         ]
 
     def __len__(self) -> int:
@@ -227,7 +236,8 @@ class GrantBook:
                 grant = self._found(entry, told, version)
                 if grant.phase is Phase.LEAVING:
                     leaving.append(grant)
-        self.nodes.touch(entry)
+                else:
+                    self.nodes.touch(entry)
         return self._releases(entry.name, leaving) + self._ask_again(entry, again)
 
     def _found(self, entry: Entry, told: dict[str, Any], version: int) -> Grant:
@@ -245,7 +255,7 @@ class GrantBook:
             version=version,
             until=self._now + told.get("lease_ms", 0) / 1000,
         )
-        self._put(grant)
+        self._put(entry.name, [grant])
         if self._unwanted.pop(grant.id, None) is not None:
             grant.phase = Phase.LEAVING
         elif grant.id in self._claims:
@@ -283,7 +293,7 @@ class GrantBook:
             self._end(sent, str(body.get("message", "an error without words")), certain=True)
             return []
         self._settle(sent, body)
-        unknown = set(filter(_is_id, body.get("unknown") or []))
+        unknown = set(filter(is_id, body.get("unknown") or []))
         again = [grant for grant in sent.renewed if grant.id in unknown and grant.phase is Phase.HELD]
         entry = self.nodes.of(routing)
         return self._ask_again(entry, again) if again and entry is not None else []
@@ -365,20 +375,30 @@ class GrantBook:
 
     # ---- The parts of it ---------------------------------------------------------------------------------------------
 
-    def _put(self, grant: Grant) -> None:
-        self._by_id[grant.id] = grant
-        self._by_node.setdefault(grant.node, {})[grant.id] = grant
+    def _put(self, node: str, grants: list[Grant]) -> None:
+        by_node, placed = self._by_node.setdefault(node, {}), self._placed.setdefault(node, {})
+        for grant in grants:
+            self._by_id[grant.id] = by_node[grant.id] = grant
+            placed.setdefault(grant.placed_by, {})[grant.id] = grant
 
     def _remove(self, grant: Grant) -> None:
-        self._by_id.pop(grant.id, None)
-        own = self._by_node.get(grant.node)
-        if own is not None:
-            own.pop(grant.id, None)
-            if not own:
-                del self._by_node[grant.node]
-        entry = self.nodes.find(grant.node)
-        if entry is not None:
-            self.nodes.touch(entry)
+        there = self._by_id.pop(grant.id, None)  # another one of its id, where that came again
+        if there is None:
+            return
+        own, placed = self._by_node[there.node], self._placed[there.node]
+        del own[there.id], placed[there.placed_by][there.id]
+        if not placed[there.placed_by]:
+            del placed[there.placed_by]
+        if not own:
+            del self._by_node[there.node], self._placed[there.node]
+        entry = self.nodes.find(there.node)
+        if entry is not None and there.phase is not Phase.LEAVING:  # nobody counted that any more
+            self._touch(entry, [there])
+
+    def _touch(self, entry: Entry, grants: list[Grant]) -> None:
+        """What is held beside has changed, but for the session whose grants these are."""
+        sessions = {grant.placed_by for grant in grants}
+        self.nodes.touch(entry, by=sessions.pop() if len(sessions) == 1 else None)
 
     def _message(self, entry: Entry, grants: list[Grant], renew: list[Grant], asking: Asking | None) -> Send:
         request_id = new_id()
@@ -401,7 +421,7 @@ class GrantBook:
             for grant in gone:
                 self._remove(grant)
             return []
-        self.nodes.touch(entry)
+        self._touch(entry, gone)
         if not entry.grants:
             for grant in gone:
                 self._remove(grant)
@@ -446,40 +466,6 @@ class GrantBook:
         if entry is not None:
             entry.stale = True
             self.nodes.touch(entry)
-
-
-def listed_fault(listed: Any) -> str | None:
-    """What is wrong with the grants that a LOAD lists."""
-    if not isinstance(listed, list):
-        return "grants are a list"
-    for each in listed:
-        if not isinstance(each, dict) or not _is_id(each.get("id")) or not isinstance(each.get("offer"), str):
-            return "a grant has an id of 16 bytes and the name of an offer"
-        if not _are_units(each.get("amounts", {})) or type(each.get("lease_ms", 0)) is not int:
-            return "a grant's amounts and its lease are integers"
-        if not _are_devices(each.get("devices", {})) or not isinstance(each.get("about", {}), dict):
-            return "a grant's devices are [number, share] in lists by kind, and what it is about is a map"
-    return None
-
-
-def _is_id(value: Any) -> bool:
-    return type(value) is bytes and len(value) == ID_BYTES
-
-
-def _are_units(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(k, str) and type(v) is int for k, v in value.items())
-
-
-def _are_devices(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(kind, str)
-        and isinstance(shares, list)
-        and all(
-            isinstance(share, list) and len(share) == 2 and all(type(part) is int and part >= 0 for part in share)
-            for share in shares
-        )
-        for kind, shares in value.items()
-    )
 
 
 def _parts(items: list[Grant], size: int) -> list[list[Grant]]:

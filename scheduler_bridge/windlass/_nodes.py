@@ -54,6 +54,8 @@ class Entry:
     stale: bool = False  # it refused a grant: what was matched on is no longer so; until its next report
     connected: bool = True
     change: int = 0  # another number after each change that a session minds
+    changed_by: object | None = None  # the session whose own doing the last change was, and those before it back to
+    before: int = 0  # this one
 
     @property
     def takes_work(self) -> bool:
@@ -85,8 +87,10 @@ class NodeTable:
         self._by_routing: dict[bytes, Entry] = {}
         self._changes = 0
 
-    def touch(self, entry: Entry) -> None:
-        """Something that sessions go by has changed."""
+    def touch(self, entry: Entry, by: object | None = None) -> None:
+        """Something that sessions go by has changed; `by`: all but this one, which did it."""
+        if by is None or by is not entry.changed_by:
+            entry.changed_by, entry.before = by, entry.change
         self._changes += 1
         entry.change = self._changes
 
@@ -183,18 +187,18 @@ class NodeTable:
         """The offers of the nodes that are alive, in the order in which the nodes registered."""
         return [dict(offer) for entry in self._by_name.values() if entry.state == State.ALIVE for offer in entry.offers]
 
-    def reported(self, known: Mapping[str, int] = MappingProxyType({})) -> list[Reported]:
+    def reported(self, known: Mapping[str, int] = MappingProxyType({}), owner: object | None = None) -> list[Reported]:
         """The nodes that are not dead, in the order in which they registered; without the offers of those whose
-        `change` is `known`."""
+        `change` is `known`, and with that number where the session `owner` alone has changed anything since."""
         return [
             Reported(
                 entry.name,
                 entry.takes_work,
-                entry.change,
+                change := _change_for(entry, owner, known.get(name)),
                 entry.incarnation,
                 entry.offers_version,
                 reported := entry.reported is not None and (entry.grants_known or not entry.grants),
-                [dict(offer) for offer in entry.offers] if reported and known.get(name) != entry.change else None,
+                [dict(offer) for offer in entry.offers] if reported and known.get(name) != change else None,
             )
             for name, entry in self._by_name.items()
             if entry.state != State.DEAD
@@ -215,6 +219,11 @@ class NodeTable:
             labels=dict(entry.labels),
             load=load,
         )
+
+
+def _change_for(entry: Entry, owner: object | None, known: int | None) -> int:
+    mine = owner is not None and entry.changed_by is owner and known == entry.before
+    return entry.before if mine else entry.change
 
 
 def _belongs(offer: Any, node: str) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from grant_world import LEASE, Node, World
-from windlass._grants import Phase, listed_fault
+from windlass._grants import Phase
+from windlass._listed_grants import listed_fault
 from windlass._wire import Type, new_id
 
 ME, YOU = object(), object()
@@ -37,6 +38,33 @@ def test_the_second_of_two_sessions_sees_what_the_first_has_asked_for(world: Wor
     world.ask(mine)
     assert [each.id for each in world.core.grants.beside("a", YOU)] == [mine.id]
     assert world.core.grants.beside("a", ME) == []
+
+
+def test_a_session_does_not_look_again_at_what_it_did_itself(world: World):
+    known = {owner: {} for owner in (ME, YOU)}
+
+    def changed(owner: object) -> bool:
+        """Whether the session is shown the node again."""
+        (entry,) = world.core.nodes.reported(known[owner], owner)
+        is_new = known[owner].get("a") != entry.change
+        assert (entry.offers is not None) == is_new
+        known[owner]["a"] = entry.change
+        return is_new
+
+    assert changed(ME) and changed(YOU) and not changed(ME)
+    mine = [world.grant(ME, "a/1", 1) for _ in range(3)]
+    for grant in mine[:2]:
+        world.ask(grant)
+    world.settle()
+    assert not changed(ME) and changed(YOU) and not changed(YOU)
+    world.ask(world.grant(YOU, "a/1", 1))
+    assert changed(ME) and not changed(YOU)
+    world.ask(mine[2])
+    world.release(mine[0].id)
+    world.settle()
+    assert not changed(ME) and changed(YOU)
+    assert [each.owner for each in world.core.grants.beside("a", ME)] == [YOU]
+    assert {each.id for each in world.core.grants.beside("a", YOU)} == {each.id for each in mine[1:]}
 
 
 def test_the_node_judges_and_a_refusal_closes_it_until_its_next_report(world: World, node: Node):
