@@ -66,6 +66,7 @@ match::EngineChoice engine_choice() {
   if (name && std::string_view(name) == "scalar") return match::EngineChoice::scalar;
   if (name && std::string_view(name) == "index") return match::EngineChoice::index;
   if (name && std::string_view(name) == "scan") return match::EngineChoice::scan;
+  if (name && std::string_view(name) == "plain") return match::EngineChoice::plain;
   return match::EngineChoice::automatic;
 }
 

@@ -151,11 +151,11 @@ void show(const match::Session& session, Shown& shown) {
     slots.push_back(slot);
     shown.numbers.push_back(state.offer(slot).number);
     shown.price.push_back(state.offer(slot).price);
-    shown.held.push_back(static_cast<int32_t>(state.offer(slot).tasks.size()));
+    shown.held.push_back(state.offer(slot).held);
   }
   for (size_t d = 0; d < state.dimensions(); ++d) {
     std::vector<int64_t>& column = shown.amounts.emplace_back();
-    for (const size_t slot : slots) column.push_back(state.free(d)[slot]);
+    for (const size_t slot : slots) column.push_back(state.free(slot)[d]);
   }
   for (const auto& column : shown.amounts) shown.amount_columns.push_back(column.data());
   show_kinds(session, slots, shown);
@@ -242,7 +242,7 @@ windlass_code windlass_session_offers(windlass_session* session, windlass_sessio
     windlass_session_view filled{};
     filled.dimensions = static_cast<uint32_t>(shown.amounts.size());
     filled.version = session->session.version();
-    filled.placed = session->session.state().tasks().size();
+    filled.placed = session->session.state().placed();
     filled.offers = shown.numbers.size();
     filled.offer_numbers = shown.numbers.data();
     filled.free_amounts = shown.amount_columns.data();

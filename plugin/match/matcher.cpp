@@ -22,13 +22,14 @@ Check match(const Problem& problem, EngineChoice choice, Placement& placement) {
   if (problem.constraints) {
     if (Check fault = check_constraints(problem, *problem.constraints)) return fault;
   }
-  const bool automatic = choice == EngineChoice::automatic;
+  const bool automatic = choice == EngineChoice::automatic, plain = choice == EngineChoice::plain;
+  const bool any = automatic || plain;
   if (automatic && is_tiny(problem) && scan_serves(problem)) {
     placement = match_scan(problem);
-  } else if ((automatic || choice == EngineChoice::index) && index_serves(problem)) {
-    placement = match_index(problem);
-  } else if ((automatic || choice == EngineChoice::scan) && scan_serves(problem)) {
-    placement = match_scan(problem);
+  } else if ((any || choice == EngineChoice::index) && index_serves(problem)) {
+    placement = match_index(problem, plain);
+  } else if ((any || choice == EngineChoice::scan) && scan_serves(problem)) {
+    placement = match_scan(problem, plain);
   } else {
     placement = match_scalar(problem);
   }

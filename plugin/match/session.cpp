@@ -61,7 +61,7 @@ void Session::grow(const Scale& scale) {
   scale_ = scale;
   use_.resize(scale.fixed.size(), Use::unknown);
   state_.grow(scale.fixed.size());
-  index_.reset();
+  forget_indexes();
 }
 
 // M_d comes with the first offers that have any of d; later an offer far above it sets it anew.
@@ -75,7 +75,7 @@ void Session::rescale_for(const Change& change) {
     for (size_t row = 0; row < change.rows.offers; ++row) {
       if (column[row] > static_cast<Wide>(largest) << 24) largest = column[row];
     }
-    if (largest != before) index_.reset();
+    if (largest != before) forget_indexes();
   }
 }
 
@@ -83,18 +83,18 @@ bool Session::rescale() {
   bool changed = false;
   for (size_t d = 0; d < state_.dimensions(); ++d) {
     if (scale_.fixed[d] > 0) continue;
-    const std::vector<int64_t>& column = state_.record(d);
-    const int64_t largest = column.empty() ? 0 : *std::max_element(column.begin(), column.end());
+    int64_t largest = 0;
+    for (size_t slot = 0; slot < state_.slots(); ++slot) largest = std::max(largest, state_.record(slot)[d]);
     changed = changed || largest != scale_.largest[d];
     scale_.largest[d] = largest;
   }
-  if (changed) index_.reset();
+  if (changed) forget_indexes();
   return changed;
 }
 
 bool Session::offered(size_t slot) const {
   const SessionState::Offer& offer = state_.offer(slot);
-  return offer.present && (options_.mode == Mode::packing || offer.tasks.empty());
+  return offer.present && (options_.mode == Mode::packing || offer.held == 0);
 }
 
 // Adds and updates; those to be added get their slots.
@@ -112,10 +112,12 @@ void Session::take_rows(const Change& change, std::span<int32_t> slots) {
 }
 
 void Session::refresh_index(std::span<const int32_t> slots) {
-  if (!index_) return;
+  if (!indexes_[0].index && !indexes_[1].index) return;
   std::vector<bool> offers(slots.size());
   for (size_t at = 0; at < slots.size(); ++at) offers[at] = offered(slots[at]);
-  index_->refresh(slots, offers);
+  for (const Kept& kept : indexes_) {
+    if (kept.index) kept.index->refresh(slots, offers);
+  }
 }
 
 Check Session::apply(const Change& change, Applied& applied) {
@@ -138,8 +140,8 @@ Check Session::apply(const Change& change, Applied& applied) {
     touched.push_back(slot);
     ++applied.removed;
   }
-  for (const DeviceKind& kind : change.given ? change.given->devices : std::vector<DeviceKind>{}) {
-    use_[kind.dimension] = Use::kind;
+  if (change.given) {
+    for (const DeviceKind& kind : change.given->devices) use_[kind.dimension] = Use::kind;
   }
   take_rows(change, slots);
   touched.insert(touched.end(), slots.begin(), slots.end());
@@ -152,7 +154,7 @@ Check Session::apply(const Change& change, Applied& applied) {
   const bool rescaled = change.rescale && rescale();
   if (state_.sparse()) {
     state_.compact();
-    index_.reset();
+    forget_indexes();
   }
   refresh_index(touched);
   version_ += !touched.empty() || rescaled ? 1 : 0;
@@ -162,8 +164,9 @@ Check Session::apply(const Change& change, Applied& applied) {
 Check Session::match(const Call& call, Answer& answer) {
   if (Check fault = check_call(call)) return fault;
   answer.offer_number.assign(call.tasks.tasks, -1);
-  if (wants_index(call)) {
-    match_indexed(call, answer.placement);
+  const Asks asks = asks_of(call);
+  if (wants_index(call, asks)) {
+    match_indexed(call, asks, answer.placement);
   } else if (Check fault = match_anew(call, answer.placement)) {
     return fault;
   }

@@ -2,6 +2,7 @@
 // are numbers that the caller gives. A call that returns a fault has changed nothing. One thread at a time.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -76,6 +77,12 @@ class Session {
     std::vector<int64_t> weights;
   };
   struct Merged;
+  // What a call's tasks and the offers ask of each other beside priorities: each more than the one before.
+  enum class Asks : uint8_t { amounts, labels, more };
+  struct Kept {
+    std::unique_ptr<SessionIndex> index{};
+    size_t idle = 0;  // calls since it served one
+  };
 
   Problem with_options(const Problem& rows) const;
   Check check_expected(int64_t expect) const;
@@ -91,24 +98,25 @@ class Session {
   void refresh_index(std::span<const int32_t> slots);
   void rescale_for(const Change& change);
   bool rescale();
-  bool constrained(const Call& call) const;
+  Asks asks_of(const Call& call) const;
   void merge(const Call& call, Merged& merged) const;
   void merge_constraints(const Call& call, Merged& merged) const;
   void add_running(const Constraints& given, std::vector<Running>& running) const;
   bool offered(size_t slot) const;
   Check match_anew(const Call& call, Placement& placement);
-  void match_indexed(const Call& call, Placement& placement);
-  bool wants_index(const Call& call);
-  void make_index(const Call& call);
+  void match_indexed(const Call& call, Asks asks, Placement& placement);
+  bool wants_index(const Call& call, Asks asks);
+  std::unique_ptr<SessionIndex> made_index(const Call& call, bool by_labels) const;
+  void forget_indexes() { indexes_ = {}; }
   void answer_places(Answer& answer);
-  void hold(const Call& call, const Placement& placement, size_t task, int32_t slot);
+  void hold(const Call& call, const Placement& placement, size_t task, int32_t slot, const int64_t* amounts);
 
   const Options options_;
   Texts texts_;
   SessionState state_;
   Scale scale_;
   std::vector<Use> use_;
-  std::unique_ptr<SessionIndex> index_;
+  std::array<Kept, 2> indexes_;  // for calls that ask for amounts, and those that ask for labels
   uint64_t version_ = 0;
 };
 

@@ -1,5 +1,6 @@
 // What a change or a call of a session may not ask for. Nothing is changed here.
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <unordered_set>
 
@@ -75,7 +76,9 @@ Check Session::check_numbers(const Change& change, std::vector<int32_t>& slots) 
   std::unordered_set<int64_t> added;
   std::vector<bool> updated(change.numbers.size() > change.adds ? state_.slots() : 0);
   slots.assign(change.numbers.size(), -1);
+  constexpr size_t kAhead = 16;
   for (size_t row = 0; row < change.numbers.size(); ++row) {
+    if (row + kAhead < change.numbers.size()) state_.prefetch_number(change.numbers[row + kAhead]);
     const int64_t number = change.numbers[row];
     const auto at = static_cast<int64_t>(row);
     if (number < 0) return invalid(Side::offers, at, "number", text(number) + "; an offer's number is from 0 up");
@@ -98,13 +101,16 @@ Check Session::check_numbers(const Change& change, std::vector<int32_t>& slots) 
 }
 
 Check Session::check_task_numbers(const Call& call) const {
-  std::unordered_set<int64_t> given;
-  given.reserve(call.numbers.size());
+  const bool ascend =
+      std::adjacent_find(call.numbers.begin(), call.numbers.end(), std::greater_equal<>{}) == call.numbers.end();
+  NumberTable given;  // none is needed where each is above the one before
   for (size_t row = 0; row < call.numbers.size(); ++row) {
     const int64_t number = call.numbers[row];
     const auto at = static_cast<int64_t>(row);
     if (number < 0) return invalid(Side::tasks, at, "number", text(number) + "; a task's number is from 0 up");
-    if (!given.insert(number).second) return invalid(Side::tasks, at, "number", "the task is given twice");
+    const bool twice = !ascend && given.contains(number);
+    if (!ascend) given.put(number, 0);
+    if (twice) return invalid(Side::tasks, at, "number", "the task is given twice");
     if (state_.has_task(number)) {
       return invalid(Side::tasks, at, "number", "the task is still placed in this session; release it first");
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <tuple>
 
 namespace windlass::match {
 namespace {
@@ -18,10 +19,11 @@ Bands::Shape shape_of(const Problem& problem, const Ranks& ranks) {
 
 }  // namespace
 
-SessionIndex::SessionIndex(const SessionState& state, const Problem& problem)
+SessionIndex::SessionIndex(const SessionState& state, const Problem& problem, bool by_labels)
     : state_(state),
       policy_(problem.policy),
       packing_(problem.mode == Mode::packing),
+      by_labels_(by_labels),
       max_price_(problem.max_price),
       dimensions_(problem.dimensions),
       sampled_(problem.tasks),
@@ -33,13 +35,14 @@ SessionIndex::SessionIndex(const SessionState& state, const Problem& problem)
 // Reads the slot into `now_`.
 Key SessionIndex::key_of(int32_t slot) {
   Key key;
+  const int64_t* free = state_.free(slot);
   for (size_t d = 0; d < dimensions_; ++d) {
-    now_[d] = state_.free(d)[slot];
+    now_[d] = free[d];
     key.sum += scoring_.weight[d] * now_[d];
   }
   if (policy_ == Policy::worst_fit) key.sum = -key.sum;
   const SessionState::Offer& offer = state_.offer(slot);
-  if (policy_ == Policy::cost) key.price = packing_ && !offer.tasks.empty() ? 0 : offer.price;
+  if (policy_ == Policy::cost) key.price = packing_ && offer.held > 0 ? 0 : offer.price;
   return key;
 }
 
@@ -61,10 +64,9 @@ void SessionIndex::fill(const std::vector<bool>& offered) {
   std::vector<Entry> entries;
   for (const int32_t slot : slots) {
     const Key key = key_of(slot);
-    const bool known = !entries.empty() && entries.back().key == key &&
-                       std::equal(now_.begin(), now_.end(), amounts(entries.back().group));
+    const bool known = !entries.empty() && entries.back().key == key && equals(entries.back().group, slot);
     if (!known) {
-      const int32_t group = make_group(key);
+      const int32_t group = make_group(key, slot);
       entries.push_back({key, groups_[group].ranks, group});
     }
     put(entries.back().group, slot);
@@ -72,14 +74,24 @@ void SessionIndex::fill(const std::vector<bool>& offered) {
   bands_.build(entries);
 }
 
-// By key, then amounts, then slot.
+// Whether a group is of offers as this one, whose amounts `now_` has.
+bool SessionIndex::equals(int32_t group, int32_t slot) const {
+  const SessionState::Offer& offer = state_.offer(slot);
+  const Group& own = groups_[group];
+  return std::equal(now_.begin(), now_.end(), amounts(group)) &&
+         (!by_labels_ || (own.labels == offer.labels && own.only == offer.only));
+}
+
+// By key, then amounts, then labels, then slot.
 bool SessionIndex::before(const std::vector<Key>& keys, int32_t a, int32_t b) const {
   if (!(keys[a] == keys[b])) return keys[a] < keys[b];
+  const int64_t *own = state_.free(a), *other = state_.free(b);
   for (size_t d = 0; d < dimensions_; ++d) {
-    const int64_t x = state_.free(d)[a], y = state_.free(d)[b];
-    if (x != y) return x < y;
+    if (own[d] != other[d]) return own[d] < other[d];
   }
-  return a < b;
+  if (!by_labels_) return a < b;
+  const SessionState::Offer &x = state_.offer(a), &y = state_.offer(b);
+  return std::tie(x.labels, x.only, a) < std::tie(y.labels, y.only, b);
 }
 
 // What a refresh looks at lies scattered, so it is fetched while those before are at work.
@@ -99,6 +111,7 @@ void SessionIndex::refresh(std::span<const int32_t> slots, const std::vector<boo
       bands_.prefetch(group);
     }
     if (const int32_t group = group_at(at + kStep); group >= 0) bands_.prefetch_cell(group);
+    if (at + kStep < slots.size()) state_.prefetch(slots[at + kStep]);
     refresh(slots[at], offered[at]);
   }
 }
@@ -107,14 +120,15 @@ void SessionIndex::refresh(int32_t slot, bool offered) {
   if (group_of_.size() < state_.slots()) group_of_.resize(state_.slots(), -1);
   const int32_t group = group_of_[slot];
   const bool stays = offered && admitted(slot);
+  const Key key = stays ? key_of(slot) : Key{};
   if (group >= 0) {
-    if (stays && groups_[group].key == key_of(slot) && std::equal(now_.begin(), now_.end(), amounts(group))) return;
+    if (stays && groups_[group].key == key && equals(group, slot)) return;
     leave(slot);
   }
-  if (stays) join(slot);
+  if (stays) join(slot, key);
 }
 
-int32_t SessionIndex::make_group(const Key& key) {
+int32_t SessionIndex::make_group(const Key& key, int32_t slot) {
   if (spare_.empty()) {
     spare_.push_back(static_cast<int32_t>(groups_.size()));
     groups_.emplace_back();
@@ -126,16 +140,18 @@ int32_t SessionIndex::make_group(const Key& key) {
   Group& group = groups_[number];
   group.key = key;
   group.ranks = ranks_.of(now_.data());
+  group.labels = by_labels_ ? state_.offer(slot).labels : -1;
+  group.only = by_labels_ ? state_.offer(slot).only : -1;
   group.live = 0;
   group.more.clear();
   return number;
 }
 
 // Into a group of equal amounts where the bands meet one; equal groups that they miss lie side by side.
-void SessionIndex::join(int32_t slot) {
-  const Key key = key_of(slot);
-  const int32_t fresh = make_group(key);
-  const auto same = [&](int32_t group) { return std::equal(now_.begin(), now_.end(), amounts(group)); };
+// `now_` has what the slot has.
+void SessionIndex::join(int32_t slot, const Key& key) {
+  const int32_t fresh = make_group(key, slot);
+  const auto same = [&](int32_t group) { return equals(group, slot); };
   int32_t number = bands_.insert({key, groups_[fresh].ranks, fresh}, same);
   if (number < 0) {
     number = fresh;
@@ -187,8 +203,14 @@ void SessionIndex::end(int32_t number) {
   spare_.push_back(number);
 }
 
-SessionIndex::Found SessionIndex::best(const int64_t* wanted) {
-  if (failures_->covers(wanted)) return {};
+Failures& SessionIndex::failures_of(SessionLabels* labels) {
+  const SessionLabels::Alike alike = labels ? labels->alike() : SessionLabels::Alike{-1, -1};
+  return failures_.try_emplace(alike, dimensions_).first->second;
+}
+
+SessionIndex::Found SessionIndex::best(const int64_t* wanted, SessionLabels* labels) {
+  Failures& failures = failures_of(labels);
+  if (failures.covers(wanted)) return {};
   Wide sum = 0;
   for (size_t d = 0; d < dimensions_; ++d) {
     Wide part = 0;
@@ -207,12 +229,13 @@ SessionIndex::Found SessionIndex::best(const int64_t* wanted) {
     const int64_t* has = amounts(group);
     bool enough = true;
     for (size_t d = 0; d < dimensions_; ++d) enough &= wanted[d] <= has[d];
+    if (enough && labels) enough = labels->admits(groups_[group].labels, groups_[group].only);
     return enough ? Wide{0} : Wide{-1};
   };
   const auto tie = [&](int32_t group) { return groups_[group].first; };
   const auto slot = bands_.best(ranks_.of(wanted), from, to, admit, tie);
   if (slot.group < 0) {
-    if (!scoring_.limited) failures_->add(wanted);
+    if (!scoring_.limited) failures.add(wanted);
     return {};
   }
   const Wide score = policy_ == Policy::worst_fit ? slot.total.sum + sum : slot.total.sum - sum;

@@ -49,13 +49,13 @@ void Session::merge(const Call& call, Merged& merged) const {
       continue;
     }
     merged.amounts[d].reserve(offers + 1);
-    for (const int32_t slot : merged.slots) merged.amounts[d].push_back(state_.free(d)[slot]);
+    for (const int32_t slot : merged.slots) merged.amounts[d].push_back(state_.free(slot)[d]);
     merged.offer_amounts.push_back(merged.amounts[d].data());
   }
   for (const int32_t slot : merged.slots) {
     const SessionState::Offer& offer = state_.offer(slot);
     const bool dear = options_.max_price && offer.price > *options_.max_price;
-    const bool paid = options_.policy == Policy::cost && options_.mode == Mode::packing && !offer.tasks.empty();
+    const bool paid = options_.policy == Policy::cost && options_.mode == Mode::packing && offer.held > 0;
     merged.price.push_back(paid && !dear ? 0 : offer.price);
   }
   problem.task_amounts = merged.task_amounts.data();
@@ -63,15 +63,15 @@ void Session::merge(const Call& call, Merged& merged) const {
   problem.price = merged.price.data();
 }
 
-// Whether labels, groups, devices or the like have a say.
-bool Session::constrained(const Call& call) const {
-  if (!state_.only().empty() || (call.given && asks_more(*call.given))) return true;
+Session::Asks Session::asks_of(const Call& call) const {
+  if (call.given && asks_more(*call.given)) return Asks::more;
   for (size_t d = 0; d < std::min(use_.size(), call.tasks.dimensions); ++d) {
     const int64_t* column = call.tasks.task_amounts[d];
     if (use_[d] != Use::kind || !column) continue;
-    if (std::any_of(column, column + call.tasks.tasks, [](int64_t share) { return share > 0; })) return true;
+    if (std::any_of(column, column + call.tasks.tasks, [](int64_t share) { return share > 0; })) return Asks::more;
   }
-  return false;
+  const bool labels = !state_.only().empty() || (call.given && any(call.given->task_labels.of));
+  return labels ? Asks::labels : Asks::amounts;
 }
 
 void Session::merge_constraints(const Call& call, Merged& merged) const {
@@ -113,13 +113,16 @@ void Session::add_running(const Constraints& given, std::vector<Running>& runnin
   const bool avoiders = !given.group.empty();
   const bool quotas = !given.quotas.empty();
   if (!members && !avoiders && !quotas) return;
-  for (const auto& [number, task] : state_.tasks()) {
+  for (size_t at = 0; at < state_.tasks().size(); ++at) {
+    const SessionState::Task& task = state_.tasks()[at];
+    if (task.slot < 0) continue;
     if (!quotas && !(members && task.group >= 0) && !(avoiders && !task.avoid.empty())) continue;
     const SessionState::Offer& offer = state_.offer(task.slot);
     Running made{.node = offer.node, .tenant = task.tenant, .group = task.group, .avoid = task.avoid};
     if (const Labels* labels = state_.labels().at(offer.labels)) made.labels = *labels;
-    for (size_t d = 0; quotas && d < task.amounts.size(); ++d) {
-      if (task.amounts[d] > 0) made.amounts.emplace_back(static_cast<int32_t>(d), task.amounts[d]);
+    const int64_t* amounts = state_.amounts(at);
+    for (size_t d = 0; quotas && d < state_.dimensions(); ++d) {
+      if (amounts[d] > 0) made.amounts.emplace_back(static_cast<int32_t>(d), amounts[d]);
     }
     running.push_back(std::move(made));
   }
@@ -133,7 +136,7 @@ Check Session::match_anew(const Call& call, Placement& placement) {
   weights.resize(merged.problem.dimensions, 0);
   merged.problem.scale = scale.data();
   merged.problem.weights = weights.data();
-  const bool rules = constrained(call);
+  const bool rules = asks_of(call) != Asks::amounts;
   if (rules) {
     merge_constraints(call, merged);
     merged.given.texts = std::move(texts_);
@@ -142,33 +145,44 @@ Check Session::match_anew(const Call& call, Placement& placement) {
   Check fault = windlass::match::match(merged.problem, options_.engine, placement);
   if (rules) texts_ = std::move(merged.given.texts);
   if (fault) return fault;
+  std::vector<int64_t> amounts(merged.problem.dimensions);
   for (size_t task = 0; task < call.tasks.tasks; ++task) {
     int32_t& index = placement.offer_index[task];
     if (index < 0) continue;
     index = merged.slots[index];
-    hold(call, placement, task, index);
+    for (size_t d = 0; d < call.tasks.dimensions; ++d) amounts[d] = call.tasks.task_amount(task, d);
+    hold(call, placement, task, index, amounts.data());
   }
   return {};
 }
 
-// The index serves what neither constraints nor the policy keep from it. It is made anew once far more tasks come than
-// it was shaped by.
-bool Session::wants_index(const Call& call) {
-  if (options_.engine == EngineChoice::scalar || of_products(options_.policy) || constrained(call)) {
-    return false;
+// An index serves what neither constraints nor the policy keep from it. It is made anew once far more tasks come than
+// it was shaped by, and let go once many calls had no use for it.
+bool Session::wants_index(const Call& call, Asks asks) {
+  constexpr size_t kIdleMax = 16;
+  for (Kept& kept : indexes_) {
+    if (kept.index && ++kept.idle > kIdleMax) kept = {};
   }
+  if (options_.engine == EngineChoice::scalar || of_products(options_.policy) || asks == Asks::more) return false;
   if (state_.dimensions() == 0 || state_.present() == 0 || call.tasks.tasks == 0) return false;
-  if (index_ && index_->sampled() * 4 < call.tasks.tasks) index_.reset();
-  if (!index_) make_index(call);
+  Kept& kept = indexes_[static_cast<size_t>(asks)];
+  if (!kept.index || kept.index->sampled() * 4 < call.tasks.tasks) {
+    kept.index.reset();  // one at a time
+    kept.index = made_index(call, asks == Asks::labels);
+  }
+  kept.idle = 0;
   return true;
 }
 
-void Session::make_index(const Call& call) {
+std::unique_ptr<SessionIndex> Session::made_index(const Call& call, bool by_labels) const {
   Problem problem = with_options(call.tasks);
   std::vector<const int64_t*> tasks, offers;
+  std::vector<std::vector<int64_t>> free(state_.dimensions());  // for samples to be drawn from
   for (size_t d = 0; d < state_.dimensions(); ++d) {
     tasks.push_back(d < call.tasks.dimensions ? call.tasks.task_amounts[d] : nullptr);
-    offers.push_back(state_.free(d).data());
+    free[d].reserve(state_.slots());
+    for (size_t slot = 0; slot < state_.slots(); ++slot) free[d].push_back(state_.free(slot)[d]);
+    offers.push_back(free[d].data());
   }
   problem.offers = state_.slots();
   problem.dimensions = state_.dimensions();
@@ -176,37 +190,42 @@ void Session::make_index(const Call& call) {
   problem.offer_amounts = offers.data();
   problem.scale = scale_.largest.data();
   problem.weights = scale_.weights.data();
-  index_ = std::make_unique<SessionIndex>(state_, problem);
+  auto index = std::make_unique<SessionIndex>(state_, problem, by_labels);
   std::vector<bool> offered_slots(state_.slots());
   for (size_t slot = 0; slot < state_.slots(); ++slot) offered_slots[slot] = offered(slot);
-  index_->fill(offered_slots);
+  index->fill(offered_slots);
+  return index;
 }
 
-void Session::match_indexed(const Call& call, Placement& placement) {
+void Session::match_indexed(const Call& call, Asks asks, Placement& placement) {
+  SessionIndex& index = *indexes_[static_cast<size_t>(asks)].index;
+  SessionLabels labels(call.given, state_, texts_);
+  SessionLabels* asked = asks == Asks::labels ? &labels : nullptr;
   const Problem problem = with_options(call.tasks);
   placement.engine = kernel().engine;
   placement.resize(problem.tasks, problem.policy == Policy::cost);
   Turns turns = turns_of(problem, {});
   std::vector<int64_t> wanted(std::max(problem.dimensions, state_.dimensions()));
   const auto beyond = wanted.begin() + static_cast<ptrdiff_t>(state_.dimensions());  // what no offer ever had
-  index_->begin_call();
+  index.begin_call();
   for (const int32_t task : turns.order) {
     for (size_t d = 0; d < problem.dimensions; ++d) wanted[d] = problem.task_amount(task, d);
     if (std::any_of(beyond, wanted.end(), [](int64_t amount) { return amount > 0; })) continue;
-    const SessionIndex::Found found = index_->best(wanted.data());
+    labels.turn(task);
+    const SessionIndex::Found found = index.best(wanted.data(), asked);
     if (found.slot < 0) continue;
+    state_.prefetch(found.slot);
     placement.put(task, found.slot, found.score);
     if (problem.policy == Policy::cost) placement.price_added[task] = found.price;
     ++placement.placed;
-    hold(call, placement, task, found.slot);
+    hold(call, placement, task, found.slot, wanted.data());
   }
   placement.order = std::move(turns.order);
 }
 
-void Session::hold(const Call& call, const Placement& placement, size_t task, int32_t slot) {
-  SessionState::Task held{.slot = slot};
-  held.amounts.resize(std::min(call.tasks.dimensions, state_.dimensions()));
-  for (size_t d = 0; d < held.amounts.size(); ++d) held.amounts[d] = call.tasks.task_amount(task, d);
+// `amounts`: what the task asks for, by dimension of the state.
+void Session::hold(const Call& call, const Placement& placement, size_t task, int32_t slot, const int64_t* amounts) {
+  SessionState::Task held{.number = call.numbers[task], .slot = slot};
   if (call.given) {
     held.tenant = call.given->tenant_of(task);
     held.group = call.given->group_of(task);
@@ -217,8 +236,10 @@ void Session::hold(const Call& call, const Placement& placement, size_t task, in
       held.devices.push_back({placement.device_dimension[at], placement.device_index[at]});
     }
   }
-  state_.hold(call.numbers[task], std::move(held));
-  if (index_) index_->refresh(slot, offered(slot));
+  state_.hold(std::move(held), amounts);
+  for (const Kept& kept : indexes_) {
+    if (kept.index) kept.index->refresh(slot, offered(slot));
+  }
 }
 
 // The placement names slots; the answer names places and numbers.

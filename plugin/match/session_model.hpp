@@ -35,6 +35,7 @@ struct Placed {
 struct Kit {
   Session::Options options;
   bool constrained = false, devices = false, nodes = false;
+  bool labels_alone = false;  // of what tasks may ask for beside amounts
   std::vector<Labels> labels = {{{0, 0}}, {{0, 1}, {1, 2}}, {{1, 0}}};
   std::vector<Conditions> conditions;
   std::vector<std::vector<int32_t>> avoid = {{0}, {1, 2}}, ids = {{0}, {1, 2}};
@@ -146,6 +147,7 @@ class Case {
     kit.constrained = one_in(2);
     kit.devices = kit.constrained && one_in(2);
     kit.nodes = one_in(2);
+    kit.labels_alone = kit.constrained && !kit.devices && one_in(2);
     dimensions_ = static_cast<size_t>(below(4) + 1);
     kind_ = below(4);
     kit.weights.assign(dimensions_, 65'536);
@@ -195,6 +197,7 @@ class Case {
     made.labels = one_in(2) ? set(kit.conditions.size()) : -1;
     made.tags = set(kit.labels.size());
     made.tenant = static_cast<int32_t>(below(2));
+    if (kit.labels_alone) return made;
     made.group = static_cast<int32_t>(below(3));
     made.max_per = one_in(2) ? set(kit.max_per.size()) : -1;
     made.avoid = one_in(3) ? set(kit.avoid.size()) : -1;
@@ -259,8 +262,9 @@ struct RowColumns : TestProblem {
     given.keys = 2;
     given.task_labels = {kit.conditions, of(all, [](const TaskRow& r) { return r.labels; })};
     given.task_tags = {kit.labels, of(all, [](const TaskRow& r) { return r.tags; })};
-    given.prefer = {{{{kit.conditions[0], 70'000}}}, of(all, [](const TaskRow& r) { return std::min(r.labels, 0); })};
     given.tenant = of(all, [](const TaskRow& r) { return r.tenant; });
+    if (kit.labels_alone) return;
+    given.prefer = {{{{kit.conditions[0], 70'000}}}, of(all, [](const TaskRow& r) { return std::min(r.labels, 0); })};
     given.group = of(all, [](const TaskRow& r) { return r.group; });
     given.max_per = {kit.max_per, of(all, [](const TaskRow& r) { return r.max_per; })};
     given.avoid = {kit.avoid, of(all, [](const TaskRow& r) { return r.avoid; })};

@@ -1,6 +1,7 @@
 #include "plugin/match/session_state.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "plugin/match/amounts.hpp"
@@ -15,75 +16,86 @@ SessionState::Kind* kind_of(SessionState::Offer& offer, int32_t dimension) {
   return nullptr;
 }
 
-// What a task holds of each of its devices.
-int64_t share_of(const SessionState::Task& task, const Device& device) {
-  return std::min(task.amounts[device.dimension], kUnit);
+// So many rows of so many numbers, wider than they were; what is new is 0.
+void widen(HugeVector<int64_t>& rows, size_t count, size_t parts, size_t before, size_t after) {
+  HugeVector<int64_t> wide(count * parts * after, 0);
+  for (size_t part = 0; part < count * parts; ++part) {
+    std::copy_n(rows.begin() + static_cast<ptrdiff_t>(part * before), before,
+                wide.begin() + static_cast<ptrdiff_t>(part * after));
+  }
+  rows = std::move(wide);
 }
 
 }  // namespace
 
-int32_t SessionState::slot_of(int64_t number) const {
-  const auto found = slot_of_.find(number);
-  return found == slot_of_.end() ? -1 : found->second;
-}
-
 void SessionState::grow(size_t dimensions) {
-  for (auto* columns : {&record_, &held_, &free_}) {
-    while (columns->size() < dimensions) columns->emplace_back(offers_.size(), 0);
-  }
+  if (dimensions <= dimensions_) return;
+  widen(rows_, offers_.size(), 3, dimensions_, dimensions);
+  widen(task_amounts_, tasks_.size(), 1, dimensions_, dimensions);
+  dimensions_ = dimensions;
 }
 
 // What is free of one dimension; of a kind the sum of its devices' free shares.
 void SessionState::refresh(int32_t slot, size_t d) {
+  int64_t* own = row(slot);
+  int64_t& free = own[2 * dimensions_ + d];
   if (const Kind* kind = kind_of(offers_[slot], static_cast<int32_t>(d))) {
-    int64_t sum = 0;
-    for (size_t at = 0; at < kind->shares.size(); ++at) sum += std::max<int64_t>(0, kind->shares[at] - kind->held[at]);
-    free_[d][slot] = sum;
+    free = 0;
+    for (size_t at = 0; at < kind->shares.size(); ++at) free += std::max<int64_t>(0, kind->shares[at] - kind->held[at]);
   } else {
-    free_[d][slot] = std::max<int64_t>(0, record_[d][slot] - held_[d][slot]);
+    free = std::max<int64_t>(0, own[d] - own[dimensions_ + d]);
   }
 }
 
-void SessionState::drop_sets(const Offer& offer) {
-  labels_.drop(offer.labels);
-  only_.drop(offer.only);
-  staged_.drop(offer.staged);
+void SessionState::drop_sets(int32_t labels, int32_t only, int32_t staged) {
+  labels_.drop(labels);
+  only_.drop(only);
+  staged_.drop(staged);
 }
 
 // Tasks forget devices beyond the end of the offer's lists.
 void SessionState::forget_devices(Offer& offer) {
-  for (const int64_t number : offer.tasks) {
-    std::erase_if(tasks_.find(number)->second.devices, [&](const Device& device) {
+  for (int32_t task = offer.first; task >= 0; task = tasks_[task].next) {
+    std::erase_if(tasks_[task].devices, [&](const Device& device) {
       const Kind* kind = kind_of(offer, device.dimension);
       return !kind || static_cast<size_t>(device.index) >= kind->shares.size();
     });
   }
 }
 
-void SessionState::write(int32_t slot, const Record& record) {
-  Offer& offer = offers_[slot];
+void SessionState::write_kinds(Offer& offer, const Record& record) {
   const auto& [rows, given, row] = record;
-  offer.price = rows.price ? rows.price[row] : -1;
+  if (offer.kinds.empty() && (!given || given->devices.empty())) return;
   std::vector<Kind> before = std::exchange(offer.kinds, {});
-  for (const DeviceKind& kind : given ? given->devices : std::vector<DeviceKind>{}) {
-    Kind made{kind.dimension, {kind.shares.begin() + kind.begin[row], kind.shares.begin() + kind.begin[row + 1]}, {}};
-    for (Kind& old : before) {
-      if (old.dimension == kind.dimension) made.held = std::move(old.held);
+  if (given) {
+    for (const DeviceKind& kind : given->devices) {
+      Kind made{kind.dimension, {kind.shares.begin() + kind.begin[row], kind.shares.begin() + kind.begin[row + 1]}, {}};
+      for (Kind& old : before) {
+        if (old.dimension == kind.dimension) made.held = std::move(old.held);
+      }
+      made.held.resize(made.shares.size(), 0);
+      if (!made.shares.empty()) offer.kinds.push_back(std::move(made));
     }
-    made.held.resize(made.shares.size(), 0);
-    if (!made.shares.empty()) offer.kinds.push_back(std::move(made));
   }
   forget_devices(offer);
+}
+
+void SessionState::write(int32_t slot, const Record& record) {
+  Offer& offer = offers_[slot];
+  const auto& [rows, given, at] = record;
+  offer.price = rows.price ? rows.price[at] : -1;
+  write_kinds(offer, record);
   if (given) {
-    offer.labels = labels_.take(given->offer_labels.set(row));
-    offer.only = only_.take(given->offer_only.set(row));
-    offer.staged = staged_.take(given->staged.set(row));
+    offer.labels = labels_.take(given->offer_labels.set(at));
+    offer.only = only_.take(given->offer_only.set(at));
+    offer.staged = staged_.take(given->staged.set(at));
   } else {
     offer.labels = offer.only = offer.staged = -1;
   }
-  offer.node = given && !given->node.empty() ? given->node[row] : kOwnNode + slot;
-  for (size_t d = 0; d < dimensions(); ++d) {
-    record_[d][slot] = d < rows.dimensions ? rows.offer_amount(row, d) : 0;
+  offer.node = given && !given->node.empty() ? given->node[at] : kOwnNode + slot;
+  int64_t* own = row(slot);
+  for (size_t d = 0; d < dimensions_; ++d) {
+    own[d] = d < rows.dimensions ? rows.offer_amount(at, d) : 0;
     refresh(slot, d);
   }
 }
@@ -93,71 +105,89 @@ int32_t SessionState::add(int64_t number, const Record& record) {
   offers_.emplace_back();
   offers_.back().number = number;
   offers_.back().present = true;
-  for (auto* columns : {&record_, &held_, &free_}) {
-    for (std::vector<int64_t>& column : *columns) column.push_back(0);
-  }
-  slot_of_[number] = slot;
+  rows_.resize(3 * offers_.size() * dimensions_, 0);
+  slot_of_.put(number, slot);
   write(slot, record);
   return slot;
 }
 
 void SessionState::update(int32_t slot, const Record& record) {
-  const Offer old = {.labels = offers_[slot].labels, .only = offers_[slot].only, .staged = offers_[slot].staged};
+  const auto [labels, only, staged] = std::tuple{offers_[slot].labels, offers_[slot].only, offers_[slot].staged};
   write(slot, record);
-  drop_sets(old);  // after the new ones were taken: what both have stays
+  drop_sets(labels, only, staged);  // after the new ones were taken: what both have stays
 }
 
 void SessionState::remove(int32_t slot) {
   Offer& offer = offers_[slot];
-  for (const int64_t number : offer.tasks) tasks_.erase(number);
-  drop_sets(offer);
+  for (int32_t task = offer.first; task >= 0;) forget(std::exchange(task, tasks_[task].next));
+  drop_sets(offer.labels, offer.only, offer.staged);
   slot_of_.erase(offer.number);
   offer = {};
-  for (auto* columns : {&record_, &held_, &free_}) {
-    for (std::vector<int64_t>& column : *columns) column[slot] = 0;
-  }
+  std::fill_n(row(slot), 3 * dimensions_, 0);
 }
 
-void SessionState::hold(int64_t number, Task task) {
-  Offer& offer = offers_[task.slot];
-  const int32_t slot = task.slot;
-  for (const Device& device : task.devices) {
-    kind_of(offer, device.dimension)->held[device.index] += share_of(task, device);
+int32_t SessionState::new_task() {
+  if (spare_tasks_.empty()) {
+    tasks_.emplace_back();
+    task_amounts_.resize(tasks_.size() * dimensions_, 0);
+    return static_cast<int32_t>(tasks_.size() - 1);
   }
-  task.at = static_cast<int32_t>(offer.tasks.size());
-  offer.tasks.push_back(number);
-  for (size_t d = 0; d < task.amounts.size(); ++d) {
-    if (task.amounts[d] == 0) continue;
-    held_[d][slot] += task.amounts[d];
-    refresh(slot, d);
-  }
-  tasks_.emplace(number, std::move(task));
+  const int32_t task = spare_tasks_.back();
+  spare_tasks_.pop_back();
+  return task;
 }
 
-void SessionState::give_back(const Task& task) {
+// Its place in the pool is free again.
+void SessionState::forget(int32_t task) {
+  task_of_.erase(tasks_[task].number);
+  tasks_[task] = {};
+  spare_tasks_.push_back(task);
+}
+
+void SessionState::hold(Task task, const int64_t* amounts) {
+  const int32_t place = new_task();
   Offer& offer = offers_[task.slot];
-  for (const Device& device : task.devices) {
-    kind_of(offer, device.dimension)->held[device.index] -= share_of(task, device);
-  }
-  for (size_t d = 0; d < task.amounts.size(); ++d) {
-    if (task.amounts[d] == 0) continue;
-    held_[d][task.slot] -= task.amounts[d];
+  task_of_.put(task.number, place);
+  task.before = -1;
+  task.next = offer.first;
+  if (offer.first >= 0) tasks_[offer.first].before = place;
+  offer.first = place;
+  ++offer.held;
+  std::copy_n(amounts, dimensions_, task_amounts_.begin() + static_cast<ptrdiff_t>(place * dimensions_));
+  tasks_[place] = std::move(task);
+  move_amounts(place, 1);
+}
+
+// Takes what a task holds (1), or gives it back (-1).
+void SessionState::move_amounts(int32_t number, int64_t sign) {
+  const Task& task = tasks_[number];
+  const int64_t* amounts = this->amounts(number);
+  if (!task.devices.empty()) move_shares(task, amounts, sign);
+  int64_t* held = row(task.slot) + dimensions_;
+  for (size_t d = 0; d < dimensions_; ++d) {
+    if (amounts[d] == 0) continue;
+    held[d] += sign * amounts[d];
     refresh(task.slot, d);
   }
 }
 
+void SessionState::move_shares(const Task& task, const int64_t* amounts, int64_t sign) {
+  for (const Device& device : task.devices) {
+    const int64_t share = std::min(amounts[device.dimension], kUnit);
+    kind_of(offers_[task.slot], device.dimension)->held[device.index] += sign * share;
+  }
+}
+
 int32_t SessionState::release(int64_t number) {
-  const auto found = tasks_.find(number);
-  if (found == tasks_.end()) return -1;
-  const Task& task = found->second;
+  const int32_t place = task_of_.find(number);
+  if (place < 0) return -1;
+  move_amounts(place, -1);
+  const Task& task = tasks_[place];
   const int32_t slot = task.slot;
-  give_back(task);
-  std::vector<int64_t>& tasks = offers_[slot].tasks;
-  const int64_t last = tasks.back();
-  tasks[task.at] = last;
-  tasks_.find(last)->second.at = task.at;
-  tasks.pop_back();
-  tasks_.erase(found);
+  --offers_[slot].held;
+  (task.before < 0 ? offers_[slot].first : tasks_[task.before].next) = task.next;
+  if (task.next >= 0) tasks_[task.next].before = task.before;
+  forget(place);
   return slot;
 }
 
@@ -166,19 +196,17 @@ void SessionState::compact() {
   for (size_t from = 0; from < slots(); ++from) {
     if (!offers_[from].present) continue;
     const auto slot = static_cast<int32_t>(to);
-    slot_of_[offers_[from].number] = slot;
-    for (const int64_t number : offers_[from].tasks) tasks_.find(number)->second.slot = slot;
-    if (to != from) offers_[to] = std::move(offers_[from]);
-    if (offers_[to].node >= kOwnNode) offers_[to].node = kOwnNode + slot;
-    for (auto* columns : {&record_, &held_, &free_}) {
-      for (std::vector<int64_t>& column : *columns) column[to] = column[from];
+    slot_of_.put(offers_[from].number, slot);
+    for (int32_t task = offers_[from].first; task >= 0; task = tasks_[task].next) tasks_[task].slot = slot;
+    if (to != from) {
+      offers_[to] = std::move(offers_[from]);
+      std::copy_n(row(from), 3 * dimensions_, row(to));
     }
+    if (offers_[to].node >= kOwnNode) offers_[to].node = kOwnNode + slot;
     ++to;
   }
   offers_.resize(to);
-  for (auto* columns : {&record_, &held_, &free_}) {
-    for (std::vector<int64_t>& column : *columns) column.resize(to);
-  }
+  rows_.resize(3 * to * dimensions_);
 }
 
 void SessionState::add_free_shares(size_t slot, int32_t dimension, std::vector<int64_t>& into) const {

@@ -223,8 +223,8 @@ class Play {
       numbers.push_back(state.offer(slot).number);
       const Record* record = model_.find(numbers.back());
       ASSERT_TRUE(record);
-      EXPECT_EQ(static_cast<int>(state.offer(slot).tasks.size()), model_.held(record->number));
-      for (size_t d = 0; d < made_.dimensions(); ++d) EXPECT_EQ(state.free(d)[slot], model_.free(*record, d));
+      EXPECT_EQ(state.offer(slot).held, model_.held(record->number));
+      for (size_t d = 0; d < made_.dimensions(); ++d) EXPECT_EQ(state.free(slot)[d], model_.free(*record, d));
     }
     for (const Record& record : model_.offers) wanted.push_back(record.number);
     EXPECT_EQ(numbers, wanted);

@@ -96,7 +96,7 @@ typedef struct windlass_match_request {
   uint32_t policy;    /* windlass_policy */
   uint32_t ties;      /* windlass_ties */
   uint32_t normalize; /* 0 or 1; note that all-zero is not Python's default */
-  uint32_t threads;   /* at most; 0: one. Results are the same for any; matching uses one as yet */
+  uint32_t threads;   /* not looked at: a call works in its caller's thread; any number of calls may run at once */
   uint32_t dimensions;
   uint32_t has_max_score;
   double max_score;
@@ -149,7 +149,7 @@ WINDLASS_API void windlass_match_free(windlass_match_result* result);
  * A refused call leaves the session as it was. */
 typedef struct windlass_session windlass_session;
 
-/* Of `options` mode, policy, ties (stable only), normalize, max_score, max_price and threads are read; the rest is zero. */
+/* Of `options` mode, policy, ties (stable only), normalize, max_score and max_price are read; the rest is zero. */
 WINDLASS_API windlass_code windlass_session_open(const windlass_match_request* options, windlass_session** session, windlass_error* error);
 WINDLASS_API void windlass_session_close(windlass_session* session);
 

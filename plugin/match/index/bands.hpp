@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "plugin/match/huge_vector.hpp"
 #include "plugin/match/index/kernels.hpp"
 #include "plugin/match/index/key.hpp"
 
@@ -87,7 +88,7 @@ class Bands {
   }
   // Never greater for the smaller key.
   float rough(const Key& key) const { return static_cast<float>(shape_.priced ? Wide{key.price} : key.sum); }
-  Tables tables(const std::vector<Lanes>& of, const int32_t* numbers) const {
+  Tables tables(const HugeVector<Lanes>& of, const int32_t* numbers) const {
     return {of.data()->byte, shape_.rows, numbers};
   }
   template <typename Admit, typename Tie>
@@ -120,11 +121,11 @@ class Bands {
 
   Shape shape_;
   const Kernel& kernel_;
-  std::vector<Cell> cells_;
-  std::vector<Where> where_;  // by group
-  std::vector<Lanes> ranks_;  // [cells][rows]; 0 where no entry is
-  std::vector<Band> bands_;
-  std::vector<Lanes> tops_;  // [bands][rows] largest rank of each cell, 0 where there is none
+  HugeVector<Cell> cells_;
+  HugeVector<Where> where_;  // by group
+  HugeVector<Lanes> ranks_;  // [cells][rows]; 0 where no entry is
+  HugeVector<Band> bands_;
+  HugeVector<Lanes> tops_;  // [bands][rows] largest rank of each cell, 0 where there is none
   std::vector<int32_t> spare_cells_, spare_bands_;
   std::vector<int32_t> order_;  // bands by key
   std::vector<Key> low_;        // by position in order_
