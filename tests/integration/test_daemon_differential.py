@@ -21,12 +21,13 @@ PLAIN, CONSTRAINED = 1000, 8
 
 @pytest.fixture(scope="module")
 def matchers() -> Iterator[dict[str, Any]]:
-    """{path: matcher}, without a way out: what the daemon cannot answer fails here."""
+    """{path: matcher}, without a way out: what the daemon, which has two matchers, cannot answer fails here."""
 
     def through(client: windlass.Client) -> Any:
         return lambda tasks, offers, **options: solve(tasks, offers, backend=client.place, fallback=False, **options)
 
-    with windlass.LocalNode() as node, node.client() as ipc, windlass.Client(node.tcp_address) as tcp:
+    config = {"match.threads": 2}
+    with windlass.LocalNode(config=config) as node, node.client() as ipc, windlass.Client(node.tcp_address) as tcp:
         yield {"ipc": through(ipc), "tcp": through(tcp)}
 
 
@@ -51,6 +52,14 @@ def test_amounts_and_options(matchers: dict[str, Any], kind: str):
 @pytest.mark.parametrize("kind", cases.KINDS)
 def test_constraints(matchers: dict[str, Any], kind: str, constraint: str):
     campaign(matchers, kind, constraint, range(BASE, BASE + CONSTRAINED))
+
+
+@pytest.mark.parametrize("kind", cases.KINDS)
+def test_two_at_once(matchers: dict[str, Any], kind: str):
+    """Over both paths at the same moment, so large that each waits for a matcher."""
+    at_once = {"at once": support.twice_at_once(matchers["ipc"], matchers["tcp"])}
+    for constraint in (None, "all"):
+        campaign(at_once, kind, constraint, range(BASE + 30_000, BASE + 30_004), size=180)
 
 
 @pytest.mark.slow

@@ -7,12 +7,17 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 import pytest
 import windlass
 from support import eventually, fallbacks, held, own_threads, problem, same
 from windlass import legacy
 from windlass._wire import Type
+
+from tests.match import support
 
 OPTIONS = [
     {},
@@ -100,6 +105,29 @@ def test_the_async_client_matches_too(node: windlass.LocalNode):
     asyncio.run(main())
     assert fallbacks() == before
     assert own_threads() == []
+
+
+def test_two_matchers_work_at_once_and_answer_as_one_does(nodes):
+    chance = np.random.default_rng(1)
+    tasks, offers = ({dim: chance.random(12_000) * size for dim in "abcd"} for size in (1, 3))
+    want = windlass.match(tasks, offers, policy="dot_product")
+    before = fallbacks()
+    node = nodes({"match.threads": 2})
+    with ThreadPoolExecutor(2) as pool, node.client() as one, windlass.Client(node.tcp_address) as two:
+        calls = [pool.submit(client.match, tasks, offers, policy="dot_product") for client in (one, two)]
+        eventually(lambda: len(busy_threads(node.pid)) >= 2 or any(call.done() for call in calls), timeout=60)
+        assert not any(call.done() for call in calls), "neither waited for the other"
+        assert all(support.same_placements(call.result()._placement, want._placement) for call in calls)
+    assert fallbacks() == before
+
+
+def busy_threads(pid: int) -> list[str]:
+    """The threads of a process, but for the first, that have used a tenth of a second of processor time."""
+    ticks = {}
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        used = stat.read_text().rpartition(")")[2].split()[11:13]
+        ticks[stat.parent.name] = sum(map(int, used))
+    return [thread for thread, used in ticks.items() if thread != str(pid) and used * 10 >= os.sysconf("SC_CLK_TCK")]
 
 
 def test_sigkill_in_the_middle_of_a_match_falls_back_and_is_equal(node: windlass.LocalNode):

@@ -1,6 +1,9 @@
 """What the tests of matching share: the ways to an answer, and their comparison with the oracle."""
 
 import contextlib
+import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import windlass
 from windlass import _native, legacy
@@ -20,6 +23,42 @@ def paths():
 def native(tasks, offers, **options):
     """In process, without a way out."""
     return solve(tasks, offers, backend=_native.place, fallback=False, **options)
+
+
+def twice_at_once(matcher, second=None):
+    """The matcher called by two threads at the same moment, who must be answered alike; `second` is asked by the
+    second of them."""
+    begin = threading.Barrier(2, timeout=60)
+
+    def one(matcher, tasks, offers, options):
+        begin.wait()
+        return matcher(tasks, offers, **options)
+
+    def match(tasks, offers, **options):
+        calls = [_two_threads().submit(one, each, tasks, offers, options) for each in (matcher, second or matcher)]
+        faults = [call.exception() for call in calls]
+        if any(faults):
+            assert all(faults) and str(faults[0]) == str(faults[1])
+            raise faults[0]
+        first, other = (call.result() for call in calls)
+        assert same_placements(first._placement, other._placement)
+        return first
+
+    return match
+
+
+@functools.cache
+def _two_threads():
+    return ThreadPoolExecutor(2, "two-at-once")
+
+
+def same_placements(one, other):
+    """Whether two answers are the same to the last bit."""
+    return all(
+        (getattr(one, name) is None) == (getattr(other, name) is None)
+        and (getattr(one, name) is None or getattr(one, name).tolist() == getattr(other, name).tolist())
+        for name in ("offer_index", "order", "score_high", "score_low", "price_added", "device_begin", "device_index")
+    )
 
 
 def general(tasks, offers, **options):

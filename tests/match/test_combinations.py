@@ -1,6 +1,7 @@
-"""Every combination of mode, ties, policy and constraint: the oracle, legacy and the library by each of its engines.
+"""Every combination of mode, ties, policy and constraint: the oracle, legacy and the library by each of its engines,
+with SIMD and without, called by one thread and by two at once.
 
-Together with test_differential more than 20,000 calls; `make soak` makes a million of them. A failure names its seed.
+More than 20,000 calls, each answered in all these ways; `make soak` makes a million of them. A failure names its seed.
 """
 
 import os
@@ -12,24 +13,31 @@ from windlass import _native, legacy
 from . import cases, support
 
 BASE = int(os.environ.get("WINDLASS_SEED", "0"))
-SEEDS, LONG = 64, 6000  # of each of the combinations
-ENGINES = ("scalar", "index", "auto")  # what $WINDLASS_MATCH_ENGINE forces
+SEEDS, LONG = 135, 6700  # of each of the combinations
+ENGINES = ("scalar", "plain", "index", "auto")  # what $WINDLASS_MATCH_ENGINE forces; plain is without SIMD
+COMBINATIONS = len(cases.MODES) * len(cases.POLICIES) * (1 + len(cases.CONSTRAINTS))
 
 
 def matchers():
     """{name: matcher}: legacy, and the library with each engine forced."""
 
-    def forced(engine):
+    def forced(engine, matcher=support.native):
         def match(tasks, offers, **options):
             os.environ["WINDLASS_MATCH_ENGINE"] = engine
-            return support.native(tasks, offers, **options)
+            return matcher(tasks, offers, **options)
 
         return match
 
     found = {"legacy": legacy.match}
     if _native.available():
         found.update({engine: forced(engine) for engine in ENGINES})
+        found["two threads"] = forced("index", support.twice_at_once(support.native))
     return found
+
+
+def test_there_are_enough():
+    assert COMBINATIONS * SEEDS >= 20_000
+    assert COMBINATIONS * LONG >= 1_000_000
 
 
 def sweep(monkeypatch, policy, constraint, seeds):
