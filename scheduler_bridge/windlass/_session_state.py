@@ -268,5 +268,5 @@ def warnings_of(batch: TaskBatch, snapshot: Snapshot) -> list[str]:
     return [
         f"tasks ask for {name!r}, which no offer has"
         for name, column in asked.items()
-        if np.any(column) and not snapshot.has(name)
+        if column.any() and not snapshot.has(name)
     ]

@@ -20,6 +20,7 @@ Slots = Sequence[int] | npt.NDArray[np.intp]
 
 _GONE = -1  # in place of a batch's number
 _PACK_ABOVE = 64  # slots
+_BATCHES = 32  # that may have no rows left before it is looked
 _LOOKED_AT = 8  # rows, before all are
 
 
@@ -80,9 +81,9 @@ class Table(Generic[B]):
 
     def __init__(self) -> None:
         self.slot_of: dict[Any, int] = {}
-        self.batches: dict[int, B] = {}  # those that have rows left
-        self._rows_left: dict[int, int] = {}
+        self.batches: dict[int, B] = {}  # those that have rows left, and some that have had
         self._next_batch = 0
+        self._look_at = _BATCHES
         self._count = 0  # of slots
         self._views: weakref.WeakSet[View[B]] = weakref.WeakSet()
         self._columns = _room(0)
@@ -163,10 +164,9 @@ class Table(Generic[B]):
         """Rows are those of a new batch from now on, in its order."""
         self._change("batch", "row")
         at = np.asarray(slots, dtype=np.intp)
-        before = self._columns.batch[at]
         self._columns.batch[at] = self._new_batch(batch, len(slots))
         self._columns.row[at] = np.arange(len(slots), dtype=np.int32)
-        self._drop_rows(before)
+        self._dropped_rows()
 
     def set_note(self, slot: int, note: Any) -> None:
         """Keeps something else of a row."""
@@ -180,9 +180,8 @@ class Table(Generic[B]):
         names = self._columns.names
         for slot in slots:
             del self.slot_of[names[slot]]
-        before = self._columns.batch[at]
         self._columns.batch[at] = _GONE
-        self._drop_rows(before)
+        self._dropped_rows()
         if self._count > _PACK_ABOVE and len(self.slot_of) * 2 < self._count:
             self._pack()
 
@@ -212,17 +211,19 @@ class Table(Generic[B]):
         number = self._next_batch
         if rows:
             self._next_batch += 1
-            self.batches[number], self._rows_left[number] = batch, rows
+            self.batches[number] = batch
         return number
 
-    def _drop_rows(self, batches: I32) -> None:
-        for number, gone in zip(*(each.tolist() for each in np.unique(batches, return_counts=True)), strict=True):
-            self._rows_left[number] -= gone
-            if self._rows_left[number]:
-                continue
+    def _dropped_rows(self) -> None:
+        """Lets batches go that have no rows left; looked for once there are twice as many as there were."""
+        if len(self.batches) < self._look_at:
+            return
+        left = set(np.unique(self._columns.batch[: self._count]).tolist())
+        for number in self.batches.keys() - left:
             for view in self._views:
                 view.kept[number] = self.batches[number]
-            del self.batches[number], self._rows_left[number]
+            del self.batches[number]
+        self._look_at = max(_BATCHES, 2 * len(self.batches))
 
 
 def _room(slots: int) -> _Columns:

@@ -14,7 +14,7 @@ from . import cases, support
 
 BASE = int(os.environ.get("WINDLASS_SEED", "0"))
 SEEDS, LONG = 135, 6700  # of each of the combinations
-ENGINES = ("scalar", "plain", "index", "auto")  # what $WINDLASS_MATCH_ENGINE forces; plain is without SIMD
+ENGINES = ("scalar", "plain", "auto")  # what $WINDLASS_MATCH_ENGINE forces; plain is without SIMD
 COMBINATIONS = len(cases.MODES) * len(cases.POLICIES) * (1 + len(cases.CONSTRAINTS))
 
 
@@ -31,7 +31,7 @@ def matchers():
     found = {"legacy": legacy.match}
     if _native.available():
         found.update({engine: forced(engine) for engine in ENGINES})
-        found["two threads"] = forced("index", support.twice_at_once(support.native))
+        found["index, twice"] = forced("index", support.twice_at_once(support.native))
     return found
 
 

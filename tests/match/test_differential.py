@@ -9,7 +9,7 @@ import windlass
 from . import cases, support
 
 BASE = int(os.environ.get("WINDLASS_SEED", "0"))
-PLAIN, CONSTRAINED, EXPLAINED = 700, 40, 12
+PLAIN, CONSTRAINED, EXPLAINED = 200, 12, 12
 
 
 def campaign(kind, constraint, seeds, size=9):

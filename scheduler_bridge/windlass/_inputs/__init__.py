@@ -18,7 +18,7 @@ from ._encoder import Encoder
 from ._groups import Groups
 from ._labels import Labels
 from ._locality import Locality
-from ._numbers import Cut, amounts, integers, plain, prices
+from ._numbers import Cut, all_amounts, integers, plain, prices
 from ._options import Options, read_options
 from ._rows import read_rows
 from ._side import DIMENSIONS_MAX, Side, fault, text
@@ -100,8 +100,8 @@ def read_side(side: str, given: Any, dimensions: list[str] | None) -> Side:
 
 
 def _problem_of(tasks: Side, offers: Side, options: Options, cut: Cut) -> Inputs:
-    task_columns = {name: amounts(tasks, name, column, cut, "task") for name, column in tasks.dims.items()}
-    offer_columns = {name: amounts(offers, name, column, cut, "offer") for name, column in offers.dims.items()}
+    task_columns = all_amounts(tasks, cut, "task")
+    offer_columns = all_amounts(offers, cut, "offer")
     labels = Labels(tasks, offers)
     devices = Devices(tasks, offers, cut)
     groups = Groups(tasks, offers, cut, options.quotas, options.running)

@@ -19,7 +19,7 @@ from ._encoder import Numbers
 from ._groups import NODE, Groups, read_quotas, read_running
 from ._labels import Labels
 from ._locality import Locality
-from ._numbers import Cut, amounts, integers, plain, prices
+from ._numbers import Cut, all_amounts, integers, plain, prices
 from ._options import Options
 from ._side import DIMENSIONS_MAX, Side, is_name
 
@@ -123,7 +123,7 @@ class OfferBatch:
         self.side = side  # for faults, while the call lasts
         self.names = list(side.names)
         self.count = side.count
-        columns = {name: amounts(side, name, column, book.cut, "offer") for name, column in side.dims.items()}
+        columns = all_amounts(side, book.cut, "offer")
         self.amounts: dict[str, I64] = {name: column for name, column in columns.items() if column is not None}
         self.labels, self.devices, _, locality = _asked(none, side, book.cut)
         self.sums: dict[str, I64] = {k: v for k, v in self.devices.offer_amounts.items() if v is not None}
@@ -222,7 +222,7 @@ class TaskBatch:
         self.side = side
         self.names = list(side.names)
         self.count = side.count
-        columns = {name: amounts(side, name, column, book.cut, "task") for name, column in side.dims.items()}
+        columns = all_amounts(side, book.cut, "task")
         self.amounts: dict[str, I64] = {name: column for name, column in columns.items() if column is not None}
         self.labels, devices, self.groups, self.locality = _asked(side, none, book.cut)
         self.kinds = devices.kinds
