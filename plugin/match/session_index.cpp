@@ -1,6 +1,7 @@
 #include "plugin/match/session_index.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <tuple>
 
@@ -94,24 +95,44 @@ bool SessionIndex::before(const std::vector<Key>& keys, int32_t a, int32_t b) co
   return std::tie(x.labels, x.only, a) < std::tie(y.labels, y.only, b);
 }
 
-// What a refresh looks at lies scattered, so it is fetched while those before are at work.
+// What a refresh looks at lies scattered, so it is fetched while those before are at work: first where the slot is
+// known, then where it is and where it will be.
 void SessionIndex::refresh(std::span<const int32_t> slots, const std::vector<bool>& offered) {
   constexpr size_t kStep = 4;
+  struct Next {
+    Key key;
+    uint64_t ranks;
+  };
+  std::array<Next, 2 * kStep> next;
   const auto group_at = [&](size_t at) {
     const auto slot = at < slots.size() ? static_cast<size_t>(slots[at]) : group_of_.size();
     return slot < group_of_.size() ? group_of_[slot] : -1;
   };
-  for (size_t at = 0; at < slots.size(); ++at) {
-    if (at + 3 * kStep < slots.size() && static_cast<size_t>(slots[at + 3 * kStep]) < group_of_.size()) {
-      __builtin_prefetch(&group_of_[slots[at + 3 * kStep]]);
+  const auto joins = [&](size_t at) { return at < slots.size() && offered[at] && admitted(slots[at]); };
+  const auto look_ahead = [&](size_t at) {
+    if (at + 4 * kStep < slots.size() && static_cast<size_t>(slots[at + 4 * kStep]) < group_of_.size()) {
+      __builtin_prefetch(&group_of_[slots[at + 4 * kStep]]);
     }
-    if (const int32_t group = group_at(at + 2 * kStep); group >= 0) {
+    if (at + 3 * kStep < slots.size()) state_.prefetch(slots[at + 3 * kStep]);
+    if (const int32_t group = group_at(at + 3 * kStep); group >= 0) {
       __builtin_prefetch(&groups_[group]);
       __builtin_prefetch(amounts(group));
       bands_.prefetch(group);
     }
-    if (const int32_t group = group_at(at + kStep); group >= 0) bands_.prefetch_cell(group);
-    if (at + kStep < slots.size()) state_.prefetch(slots[at + kStep]);
+    if (const int32_t group = group_at(at + 2 * kStep); group >= 0) bands_.prefetch_cell(group);
+    if (joins(at + 2 * kStep)) {
+      Next& own = next[(at + 2 * kStep) % next.size()];
+      own.key = key_of(slots[at + 2 * kStep]);
+      own.ranks = ranks_.of(now_.data());
+      bands_.prefetch_band(own.key);
+    }
+    if (at >= kStep && joins(at + kStep)) {
+      const Next& own = next[(at + kStep) % next.size()];
+      bands_.prefetch_choice(own.key, own.ranks);
+    }
+  };
+  for (size_t at = 0; at < slots.size(); ++at) {
+    look_ahead(at);
     refresh(slots[at], offered[at]);
   }
 }

@@ -29,11 +29,16 @@ size_t Bands::first_band(const Key& from) const {
   return at == low_.begin() ? 0 : static_cast<size_t>(at - low_.begin() - 1);
 }
 
-size_t Bands::band_for(const Key& key) {
+// Of the band whose keys it lies among; the first one's where it lies below all.
+size_t Bands::position_of(const Key& key) const {
   const auto at = std::upper_bound(low_.begin(), low_.end(), key);
-  if (at != low_.begin()) return static_cast<size_t>(at - low_.begin() - 1);
-  low_[0] = key;
-  return 0;
+  return at == low_.begin() ? 0 : static_cast<size_t>(at - low_.begin() - 1);
+}
+
+size_t Bands::band_for(const Key& key) {
+  const size_t position = position_of(key);
+  if (key < low_[position]) low_[position] = key;
+  return position;
 }
 
 int32_t Bands::new_cell() {
@@ -249,13 +254,34 @@ void Bands::remove_band(size_t position) {
   low_.erase(low_.begin() + static_cast<ptrdiff_t>(position));
 }
 
-void Bands::prefetch_cell(int32_t group) const {
-  const Where at = where_[group];
-  const Cell& cell = cells_[at.cell];
-  __builtin_prefetch(&cell);
+void Bands::prefetch_ranks(int32_t cell) const {
   for (size_t row = 0; row < shape_.rows; ++row) {
-    __builtin_prefetch(&ranks_[static_cast<size_t>(at.cell) * shape_.rows + row]);
+    __builtin_prefetch(&ranks_[static_cast<size_t>(cell) * shape_.rows + row]);
   }
+}
+
+void Bands::prefetch_cell(int32_t group) const {
+  const int32_t cell = where_[group].cell;
+  __builtin_prefetch(&cells_[cell]);
+  prefetch_ranks(cell);
+}
+
+void Bands::prefetch_band(const Key& key) const {
+  if (order_.empty()) return;
+  const int32_t band = order_[position_of(key)];
+  __builtin_prefetch(&bands_[band]);
+  for (size_t row = 0; row < shape_.rows; ++row) {
+    __builtin_prefetch(&tops_[static_cast<size_t>(band) * shape_.rows + row]);
+  }
+}
+
+void Bands::prefetch_choice(const Key& key, uint64_t ranks) const {
+  if (order_.empty()) return;
+  const int32_t band = order_[position_of(key)];
+  const Cell& cell = cells_[bands_[band].cell[choose_cell(band, bytes_of(ranks))]];
+  __builtin_prefetch(&cell);
+  for (size_t lane = 0; lane < kLanes; lane += 16) __builtin_prefetch(&cell.rough[lane]);
+  prefetch_ranks(static_cast<int32_t>(&cell - cells_.data()));
 }
 
 Slot Bands::slot_of(int32_t group, const Key& key) const {

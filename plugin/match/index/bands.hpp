@@ -43,6 +43,9 @@ class Bands {
   // Brings near what `slot_of` and `erase` will look at.
   void prefetch(int32_t group) const { __builtin_prefetch(&where_[group]); }
   void prefetch_cell(int32_t group) const;
+  // The same of `insert`: first the band, then the cell in it.
+  void prefetch_band(const Key& key) const;
+  void prefetch_choice(const Key& key, uint64_t ranks) const;
 
   // The smallest total up to `to` among keys from `from` up; of equal ones the one with the lowest tie(group).
   // `admit(group)` answers what is added to the key's sum, 0 or more, or a negative number where the group is refused.
@@ -95,7 +98,9 @@ class Bands {
   void search_band(size_t position, uint64_t places, const std::array<uint8_t, kRanksMax>& least, Search& search,
                    Admit admit, Tie tie) const;
   size_t first_band(const Key& from) const;
+  size_t position_of(const Key& key) const;
   size_t band_for(const Key& key);
+  void prefetch_ranks(int32_t cell) const;
   int choose_cell(int32_t band, const std::array<uint8_t, kRanksMax>& ranks) const;
   void put(int32_t band, int place, const Entry& entry);
   void split_cell(int32_t band, int place);
@@ -157,6 +162,7 @@ void Bands::search_band(size_t position, uint64_t places, const std::array<uint8
   for (int place; next(places, place);) {
     if (search.found.group >= 0 && search.limit < band.least[place]) continue;
     numbers[count] = band.cell[place];
+    prefetch_ranks(band.cell[place]);
     place_of[count++] = static_cast<uint8_t>(place);
   }
   const Tables cells = tables(ranks_, numbers.data());
