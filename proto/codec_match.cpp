@@ -9,7 +9,7 @@ constexpr const char* kModes[] = {"exclusive", "packing"};
 constexpr const char* kPolicies[] = {"best_fit", "worst_fit", "dot_product", "cost", "fragmentation"};
 constexpr const char* kTies[] = {"stable", "swap_remove"};
 constexpr const char* kColumnTypes[] = {"i4", "i8", "u8"};
-constexpr std::size_t kFew = 8;  // of what comes in a list, as a rule
+constexpr std::size_t kFew = 8;                // of what comes in a list, as a rule
 constexpr std::uint64_t kRowsMax = INT32_MAX;  // rows are numbered by int32
 
 std::vector<std::int64_t> read_integers(Reader& reader) {

@@ -10,8 +10,8 @@ namespace windlass::proto {
 namespace {
 
 // What fits in one byte is written by hand: most of a message is.
-constexpr std::size_t kFewMax = 15;         // elements
-constexpr std::size_t kShortMax = 31;       // bytes of text
+constexpr std::size_t kFewMax = 15;    // elements
+constexpr std::size_t kShortMax = 31;  // bytes of text
 constexpr std::uint64_t kSmallMax = 0x7F;
 
 struct Sink {
