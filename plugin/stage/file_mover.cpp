@@ -138,10 +138,11 @@ class Filler {
   }
 
   void choose_direct(CopyTask& task) {
-    if (!tools_.io.overlaps() || range_.length < kDirectBytesMin) return;
-    const std::uint32_t from = alignment(source_.file.get());
+    if (!tools_.io.overlaps() || range_.length < kDirectWriteMin) return;
+    const bool reads = range_.length >= kDirectBytesMin;
+    const std::uint32_t from = reads ? alignment(source_.file.get()) : 0;
     const std::uint32_t to = alignment(to_);
-    if (from == 0 || to == 0) pace_.plain_instead();
+    if (reads && (from == 0 || to == 0)) pace_.plain_instead();
     task.alignment = std::lcm(std::max(from, 1U), std::max(to, 1U));
     if (task.alignment > tools_.buffers.bytes() || tools_.buffers.bytes() % task.alignment != 0) {
       task.alignment = 1;

@@ -45,7 +45,9 @@ struct Filled {
 };
 
 inline constexpr int kReadsOfChangingSource = 4;             // the first, and three more
-inline constexpr std::uint64_t kDirectBytesMin = 1U << 20U;  // below, the page cache is cheaper
+// From so many bytes on a file is read and written past the page cache. Below, what was read ahead comes sooner.
+inline constexpr std::uint64_t kDirectBytesMin = 1U << 20U;
+inline constexpr std::uint64_t kDirectWriteMin = 64U << 10U;  // likewise written
 
 // The length that the wish takes of a source of that size; INVALID_ARGUMENT, DATA_LOSS.
 Result<Range> range_of(const FileWish& wish, std::uint64_t source_bytes);
