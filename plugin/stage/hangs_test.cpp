@@ -60,6 +60,8 @@ TEST(Mounts, TellDevicesOfPathsAndDescriptors) {
     ASSERT_EQ(::mount("tmpfs", folder.at("later").c_str(), "tmpfs", 0, "size=1m"), 0);
     struct stat later {};
     ::stat(folder.at("later").c_str(), &later);
+    EXPECT_NE(mounts.device_of(folder.at("later/x")), later.st_dev);
+    mounts.refresh();
     EXPECT_EQ(mounts.device_of(folder.at("later/x")), later.st_dev) << "it sees new mounts";
     ::umount(folder.at("later").c_str());
   }

@@ -81,7 +81,8 @@ Mounts::Mounts() : list_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) {
   if (list_) mounts_ = parse_mounts(read_whole(list_.get()));
 }
 
-void Mounts::read_again_where_changed() {
+void Mounts::refresh() {
+  const std::lock_guard lock(mutex_);
   struct pollfd changed = {list_.get(), POLLPRI, 0};
   if (list_ && ::poll(&changed, 1, 0) > 0) mounts_ = parse_mounts(read_whole(list_.get()));
 }
@@ -96,7 +97,6 @@ const Mount* Mounts::mount_of(std::string_view path) const {
 
 Device Mounts::device_of(std::string_view path) {
   const std::lock_guard lock(mutex_);
-  read_again_where_changed();
   const Mount* mount = mount_of(path);
   return mount == nullptr ? 0 : mount->device;
 }
@@ -111,7 +111,6 @@ Device Mounts::device_of(int fd) {
   const std::size_t begin = told.find_first_not_of(" \t", at + kField.size());
   const auto id = number(std::string_view(told).substr(begin, told.find('\n', begin) - begin));
   const std::lock_guard lock(mutex_);
-  read_again_where_changed();
   const auto mount = std::find_if(mounts_.begin(), mounts_.end(), [&](const Mount& one) { return one.id == id; });
   return mount == mounts_.end() ? 0 : mount->device;
 }
@@ -125,7 +124,6 @@ Device Mounts::device_beneath(int folder, const std::string& path) {
     top.assign(text, static_cast<std::size_t>(bytes));
   }
   const std::lock_guard lock(mutex_);
-  read_again_where_changed();
   const Mount* own = mount_of(top);
   const Mount* mount = mount_of(folder == AT_FDCWD ? path : (top == "/" ? "" : top) + "/" + path);
   if (own == nullptr || mount == nullptr) return 0;

@@ -27,6 +27,8 @@ class Mounts {
  public:
   Mounts();
 
+  // Reads the list again where it has changed since.
+  void refresh();
   [[nodiscard]] Device device_of(std::string_view path);
   [[nodiscard]] Device device_of(int fd);
   // Of a path beneath an open folder (AT_FDCWD: an absolute one). Not known where it looks to be the folder's own, and
@@ -35,7 +37,6 @@ class Mounts {
 
  private:
   const Mount* mount_of(std::string_view path) const;
-  void read_again_where_changed();
 
   std::mutex mutex_;
   Fd list_;

@@ -141,6 +141,7 @@ Result<std::shared_ptr<Call>> Stager::submit(Request request, const std::string&
   std::vector<std::uint64_t> bytes;
   const std::uint64_t sum = measured_bytes(request, bytes);
   std::vector<Devices> devices;
+  mounts_.refresh();
   for (const Transfer& transfer : request.transfers) devices.push_back(devices_of(transfer));
   std::shared_ptr<Call> call;
   {

@@ -53,6 +53,7 @@ void Stager::keep_deadlines() {
 void Stager::look_for_hangs() {
   const auto now = Clock::now();
   const unsigned before = hangs_.threads();
+  mounts_.refresh();
   hangs_.begin();
   for (const std::list<Worker>* all : {&workers_, &stand_ins_}) {
     for (const Worker& worker : *all) {
