@@ -66,6 +66,8 @@ class Session {
   uint64_t version() const { return version_; }
   const SessionState& state() const { return state_; }
   const std::vector<int64_t>& scale() const { return scale_.largest; }  // M_d
+  // Whether offers are kept in order for calls that ask for amounts, or for labels too; for tests.
+  bool keeps_order(bool by_labels) const { return indexes_[by_labels ? 1 : 0].index != nullptr; }
   // Dimensions that are kinds of devices.
   std::vector<int32_t> kinds() const;
 

@@ -13,10 +13,10 @@ bool any(std::span<const int32_t> column) {
   return std::any_of(column.begin(), column.end(), [](int32_t number) { return number >= 0; });
 }
 
-// Tenants alone tell only whose a task is; tags are looked at where an offer asks for some.
+// More than labels. Tenants alone tell only whose a task is; tags are looked at where an offer asks for some.
 bool asks_more(const Constraints& given) {
-  return any(given.task_labels.of) || any(given.prefer.of) || any(given.max_per.of) || any(given.avoid.of) ||
-         any(given.inputs.of) || any(given.group) || any(given.gang) || !given.devices.empty() || !given.quotas.empty();
+  return any(given.prefer.of) || any(given.max_per.of) || any(given.avoid.of) || any(given.inputs.of) ||
+         any(given.group) || any(given.gang) || !given.devices.empty() || !given.quotas.empty();
 }
 
 }  // namespace
