@@ -44,7 +44,7 @@ struct Filled {
   std::uint32_t rereads = 0;  // how often it was begun anew, because the source changed
 };
 
-inline constexpr int kReadsOfChangingSource = 4;             // the first, and three more
+inline constexpr int kReadsOfChangingSource = 4;  // the first, and three more
 // From so many bytes on a file is read and written past the page cache. Below, what was read ahead comes sooner.
 inline constexpr std::uint64_t kDirectBytesMin = 1U << 20U;
 inline constexpr std::uint64_t kDirectWriteMin = 64U << 10U;  // likewise written
