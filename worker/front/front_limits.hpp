@@ -20,7 +20,7 @@ inline constexpr std::size_t kHeldBytesMax = std::size_t{4} << 30U;      // of m
 inline constexpr std::size_t kQueueBytesMax = std::size_t{4} << 20U;     // towards one client; one message always fits
 inline constexpr std::size_t kQueuesBytesMax = std::size_t{256} << 20U;  // towards all
 inline constexpr std::size_t kSpareQueues = 64;
-inline constexpr std::size_t kFlushAfter = 16; // clients with answers, while others have more to read
+inline constexpr std::size_t kFlushAfter = 16;  // clients with answers, while others have more to read
 
 static_assert(kHandshakeMax < kHelloMax);
 static_assert(Incoming::kRestBytesMax < kReadBytesMax);
