@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -11,6 +12,8 @@
 
 namespace windlass::stage {
 namespace {
+
+constexpr std::uint64_t kNoMount = UINT64_MAX;  // in place of an id
 
 std::string read_whole(int fd) {
   std::string text;
@@ -78,13 +81,23 @@ std::vector<Mount> parse_mounts(std::string_view text) {
 }
 
 Mounts::Mounts() : list_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) {
-  if (list_) mounts_ = parse_mounts(read_whole(list_.get()));
+  struct stat root {};
+  if (::stat("/", &root) == 0) root_ = root.st_dev;
+  if (list_) read();
+}
+
+// Within a chroot that is no place of a mount the list does not tell of "/".
+void Mounts::read() {
+  mounts_ = parse_mounts(read_whole(list_.get()));
+  if (std::ranges::none_of(mounts_, [](const Mount& mount) { return mount.path == "/"; })) {
+    mounts_.push_back({kNoMount, root_, "/"});
+  }
 }
 
 void Mounts::refresh() {
   const std::lock_guard lock(mutex_);
   struct pollfd changed = {list_.get(), POLLPRI, 0};
-  if (list_ && ::poll(&changed, 1, 0) > 0) mounts_ = parse_mounts(read_whole(list_.get()));
+  if (list_ && ::poll(&changed, 1, 0) > 0) read();
 }
 
 // The deepest, and of those at one place the last, which hides the others.

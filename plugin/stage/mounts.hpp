@@ -36,10 +36,12 @@ class Mounts {
   [[nodiscard]] Device device_beneath(int folder, const std::string& path);
 
  private:
+  void read();
   const Mount* mount_of(std::string_view path) const;
 
   std::mutex mutex_;
   Fd list_;
+  Device root_ = 0;
   std::vector<Mount> mounts_;
 };
 
