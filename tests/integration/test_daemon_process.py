@@ -299,7 +299,7 @@ def test_the_context_manager_leaves_no_process_and_no_folder():
         assert Path(f"/proc/{pid}").exists() and folder.exists()
         assert node.tcp_address.startswith("tcp://127.0.0.1:") and node.http_url.startswith("http://127.0.0.1:")
         assert node.name.startswith("local-") and len(node.incarnation) == 16
-        assert "{" in node.log()
+        eventually(lambda: "{" in node.log(), what="it writes a log")
     assert not Path(f"/proc/{pid}").exists()
     assert not folder.exists()
 
