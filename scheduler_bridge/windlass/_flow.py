@@ -123,8 +123,9 @@ class Flow:
         self._paused[lane] = None
 
     def resume(self) -> None:
-        self._due.update(self._paused)
-        self._paused.clear()
+        if self._paused:
+            self._due.update(self._paused)
+            self._paused.clear()
 
     def heard(self, routing: bytes, request_id: bytes) -> None:
         """A node's word on a request."""

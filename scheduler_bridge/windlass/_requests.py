@@ -128,6 +128,8 @@ class Requests:
 
     def signs_due(self, now: float) -> list[Request]:
         """Lasting requests whose sign of life is due now, and expected ones that are to be asked after."""
+        if not self._lasting:
+            return []
         due = [request for request in self._lasting.values() if request.sign_at <= now]
         for request in due:
             request.sign_at = now + (SIGN_OF_LIFE_S if request.accepted else ASK_AGAIN_S)

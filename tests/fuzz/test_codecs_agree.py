@@ -171,3 +171,16 @@ def test_both_codecs_take_the_same_bytes_and_write_the_same() -> None:
 def test_python_refuses(what: str, frame: bytes) -> None:
     refused: Callable[[bytes], bytes | None] = python_any
     assert refused(frame) is None, what
+
+
+def test_short_messages_are_read_as_if_walked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(SEED)
+    data = [case for _, case in cases_of(chance, CASES)]
+    data += [
+        part[:-1] + tail for part in data[:200] for tail in (b"\xd6\xff\0\0\0\1", b"\xd4\1\0", b"\xc1", b"\x91" * 20)
+    ]
+    at_once = [python_any(each) for each in data]
+    assert sum(_wire._is_harmless(each) for each in data) > len(data) // 2
+    monkeypatch.setattr(_wire, "_HARMLESS_BYTES_MAX", -1)
+    for each, read in zip(data, at_once, strict=True):
+        assert python_any(each) == read, told(ANY, each)
