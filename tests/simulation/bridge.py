@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 import zmq
@@ -35,27 +35,38 @@ CREDITS = 3  # what a simulated node tells in its HELLO
 CREDIT_LOST = 60 * SECOND
 
 
+IS_DEAD = State.DEAD  # an attribute is found sooner here than in an Enum
+NOTHING_NOW = zmq.Again()  # making one takes longer than reading a message does
+
+
 class Frame:
     """As much of a zmq.Frame as the thread looks at."""
+
+    __slots__ = ("buffer", "bytes")
 
     def __init__(self, data: bytes) -> None:
         self.bytes = data
         self.buffer = data
 
 
+class Mail(NamedTuple):
+    header: dict[str, Any]
+    frames: list[bytes]  # with the route
+
+
 class Router:
     """As much of a ROUTER as the thread uses; the network behind it is the world's."""
 
-    def __init__(self, process: BridgeProcess) -> None:
+    def __init__(self, process: BridgeProcess, inbox: deque[Mail]) -> None:
         self._process = process
-        self.inbox: deque[list[bytes]] = deque()
+        self._inbox = inbox
 
     def recv_multipart(self, flags: int, copy: bool = True) -> list[Frame]:
-        if not self.inbox:
-            raise zmq.Again
-        frames = self.inbox.popleft()
-        self._process.read(frames)
-        return [Frame(frame) for frame in frames]
+        if not self._inbox:
+            raise NOTHING_NOW.with_traceback(None)
+        mail = self._inbox.popleft()
+        self._process.read(mail)
+        return [Frame(frame) for frame in mail.frames]
 
     def send_multipart(self, frames: list[Any], flags: int) -> None:
         self._process.carry_down(bytes(frames[0]), [bytes(frame) for frame in frames[1:]])
@@ -67,13 +78,10 @@ class Thread(BridgeThread):
     def __init__(self, core: BridgeCore, process: BridgeProcess) -> None:
         self.core = core
         self.lock = threading.Lock()
-        self._router = Router(process)  # type: ignore[assignment]
+        self.inbox: deque[Mail] = deque()
+        self._router = Router(process, self.inbox)  # type: ignore[assignment]
         self._door = Door()
         self._close_by = None
-
-    @property
-    def inbox(self) -> deque[list[bytes]]:
-        return self._router.inbox  # type: ignore[attr-defined,no-any-return]
 
 
 class Caller:
@@ -129,10 +137,7 @@ class GrantCall:
 
 class Clock:
     def __init__(self, world: World) -> None:
-        self._world = world
-
-    def monotonic(self) -> float:
-        return self._world.now / SECOND
+        self.monotonic = lambda: world.now / SECOND
 
 
 class Secrets:
@@ -207,13 +212,15 @@ class BridgeProcess:
         if thread is None or self.world.now < self._stalled_until:
             return
         nodes = thread.core.nodes
-        byes = {frames[0] for frames in thread.inbox if msgpack.unpackb(frames[1])["t"] == BYE}
-        for frames in thread.inbox:
-            self._heard[frames[0]] = nodes.clock
-        entries = [nodes.of(routing) for routing in nodes.routings()]
+        byes = set()
+        for mail in thread.inbox:
+            self._heard[mail.frames[0]] = nodes.clock
+            if mail.header["t"] == BYE:
+                byes.add(mail.frames[0])
+        entries = list(nodes._by_routing.values())
         thread._turn()
         for entry in entries:
-            if entry is not None and entry.state == State.DEAD and entry.routing not in byes:
+            if entry.state is IS_DEAD and entry.routing not in byes:
                 silent = nodes.clock - self._heard.get(entry.routing, -DEAD)
                 self.world.demand(silent >= DEAD, f"no false death: {entry.name} was heard {silent:.1f} s ago")
         self.check()
@@ -222,19 +229,15 @@ class BridgeProcess:
         """What holds between two turns of the bridge's thread."""
         assert self.thread is not None
         core = self.thread.core
-        for routing in core.nodes.routings():
-            entry = core.nodes.of(routing)
-            assert entry is not None
-            self.world.demand(
-                core.nodes.clock - entry.heard < DEAD and core.nodes.find(entry.name) is entry,
-                f"a node is told dead in time, and is there once: {entry.name}",
-            )
+        nodes = core.nodes
+        for entry in nodes._by_routing.values():
+            if nodes.clock - entry.heard >= DEAD or nodes._by_name.get(entry.name) is not entry:
+                self.world.broken(f"a node is told dead in time, and is there once: {entry.name}")
         for request_id, routing in core._at.items():
-            self.world.demand(
-                core.nodes.of(routing) is not None,
-                f"a request waits for a node that will not answer: {request_id.hex()}",
-            )
-            self.world.demand(core.requests.get(request_id) is not None, "what waits for a node is under way")
+            if nodes.of(routing) is None:
+                self.world.broken(f"a request waits for a node that will not answer: {request_id.hex()}")
+            if core.requests.get(request_id) is None:
+                self.world.broken("what waits for a node is under way")
 
     # ---- The callers -------------------------------------------------------------------------------------------------
 
@@ -265,7 +268,7 @@ class BridgeProcess:
         grant = Grant(self.world.bytes(16), node.name, node.name, entry.offers_version, {"cpu": units}, {})
         grant.owner = owner
         node.ledger.matched[grant.id] = grant.epoch
-        takes = self.world.chance.randrange(1, 800 * MS)  # to match
+        takes = self.world.between(1, 800 * MS)  # to match
         self.world.after(takes, self._ask_grant, grant, entry.incarnation, self._life)
 
     def _ask_grant(self, grant: Grant, incarnation: str, life: int) -> None:
@@ -277,7 +280,7 @@ class BridgeProcess:
         asking = self.thread.core.grants.ask([grant], {grant.node: incarnation}, call.ended)
         self.thread._send_all(asking.sends)
         if self.world.chance.random() < 0.3:  # the session thinks better of it
-            self.world.after(self.world.chance.randrange(1, 300 * MS), self._release, grant, self._life)
+            self.world.after(self.world.between(1, 300 * MS), self._release, grant, self._life)
 
     def release_grant(self) -> None:
         if self.askings:
@@ -307,15 +310,14 @@ class BridgeProcess:
 
     # ---- The network -------------------------------------------------------------------------------------------------
 
-    def carry_up(self, node: Node, frames: list[bytes]) -> None:
+    def carry_up(self, node: Node, header: dict[str, Any], frames: list[bytes]) -> None:
         routing = f"{node.name}/".encode() + node.incarnation
-        header = msgpack.unpackb(frames[0])
         if header["t"] == RESULT and header["id"] in self._cancels and is_cancelled(frames[1]):
             node.note_cancelled(self._cancels[header["id"]])
         for arrival in self._arrivals(node.name, "up"):
-            self.world.at(arrival, self._arrive_up, node, node.life, routing, frames)
+            self.world.at(arrival, self._arrive_up, node, node.life, routing, header, frames)
 
-    def _arrive_up(self, node: Node, life: int, routing: bytes, frames: list[bytes]) -> None:
+    def _arrive_up(self, node: Node, life: int, routing: bytes, header: dict[str, Any], frames: list[bytes]) -> None:
         if (node.name, "up") in self.weather.cut:
             self.torn.add(node.name)
             return
@@ -323,14 +325,13 @@ class BridgeProcess:
             return
         self.world.note(f"bridge <- {routing.decode()}", *frames)
         self._known[routing] = (node, life)
-        self.thread.inbox.append([routing, *frames])
+        self.thread.inbox.append(Mail(header, [routing, *frames]))
         self.turn()
 
-    def read(self, frames: list[bytes]) -> None:
+    def read(self, mail: Mail) -> None:
         """The thread reads a message."""
-        header = msgpack.unpackb(frames[1])
-        if header["t"] in (PROGRESS, RESULT, ERROR):
-            self._under_way.get(frames[0], {}).pop(header["id"], None)
+        if mail.header["t"] in (PROGRESS, RESULT, ERROR):
+            self._under_way.get(mail.frames[0], {}).pop(mail.header["id"], None)
 
     def _send_bulk(self, node: Node, routing: bytes, request: bytes) -> None:
         under_way = self._under_way.setdefault(routing, {})
@@ -344,7 +345,7 @@ class BridgeProcess:
             raise zmq.ZMQError(zmq.EHOSTUNREACH)
         node, life = known
         if node.name in self.full:
-            raise zmq.Again
+            raise NOTHING_NOW.with_traceback(None)
         header = msgpack.unpackb(frames[0])
         if header["t"] == STAGE:
             self._send_bulk(node, routing, header["id"])
@@ -352,13 +353,15 @@ class BridgeProcess:
             self._cancels[header["id"]] = msgpack.unpackb(frames[1])["request"]
         incarnation = routing.rpartition(b"/")[2]
         for arrival in self._arrivals(node.name, "down"):
-            self.world.at(arrival, self._arrive_down, node, life, incarnation, frames)
+            self.world.at(arrival, self._arrive_down, node, life, incarnation, header, frames)
 
-    def _arrive_down(self, node: Node, life: int, incarnation: bytes, frames: list[bytes]) -> None:
+    def _arrive_down(
+        self, node: Node, life: int, incarnation: bytes, header: dict[str, Any], frames: list[bytes]
+    ) -> None:
         if (node.name, "down") in self.weather.cut:
             self.torn.add(node.name)
         else:
-            node.from_bridge(frames, life, incarnation)
+            node.from_bridge(header, frames, life, incarnation)
 
     def _arrivals(self, node: str, way: str) -> list[int]:
         """When a message that is sent now arrives: not at all, once, or twice."""
@@ -368,7 +371,7 @@ class BridgeProcess:
             return []
         arrivals = []
         for _ in range(2 if chance.random() < weather.double else 1):
-            arrival = self.world.now + chance.randrange(50, weather.delay_max)
+            arrival = self.world.now + self.world.between(50, weather.delay_max)
             last = self._last.get((node, way), 0)
             if arrival < last:
                 if chance.random() < weather.reorder:
@@ -383,4 +386,4 @@ class BridgeProcess:
         """The node's socket is closed; the ROUTER hears of it, unless nothing gets through."""
         routing = f"{node.name}/".encode() + node.incarnation
         if routing in self._known and (node.name, "up") not in self.weather.cut:
-            self.world.after(self.world.chance.randrange(1, 50 * MS), self._known.pop, routing, None)
+            self.world.after(self.world.between(1, 50 * MS), self._known.pop, routing, None)

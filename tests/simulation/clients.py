@@ -69,7 +69,7 @@ class Client:
 
     def send(self, *frames: bytes) -> None:
         if not self.gone:
-            delay = self.world.chance.randrange(1, 300)
+            delay = self.world.between(1, 300)
             self.world.after(delay, self.node.from_client, self.route, list(frames), self.node.life)
 
     def hello(self) -> None:
@@ -95,7 +95,7 @@ class Client:
         if chance.random() < 0.15:  # its CANCEL overtakes it
             self.cancel(call)
             if chance.random() < 0.5:
-                self.world.after(chance.randrange(1, 2 * SECOND), self.repeat, call)
+                self.world.after(self.world.between(1, 2 * SECOND), self.repeat, call)
                 return call
         self.repeat(call)
         return call
@@ -149,7 +149,7 @@ class Client:
             self.send(header(BYE, self.world.bytes(16)), EMPTY)
         elif what < 0.95:
             self._reach(chance.choice([1, 2]))
-            self.world.after(chance.randrange(1, 3 * SECOND), self._reach, 0)
+            self.world.after(self.world.between(1, 3 * SECOND), self._reach, 0)
 
     def _reach(self, how: int) -> None:
         """Its queue is full, or it is gone, or neither, as the daemon's socket finds."""

@@ -50,9 +50,17 @@ Time time_of(std::int64_t microseconds) {
   return Time{} + std::chrono::microseconds(microseconds);
 }
 
-void put(std::string& into, std::string_view bytes) {
-  const auto size = static_cast<std::uint32_t>(bytes.size());
-  into.append(reinterpret_cast<const char*>(&size), sizeof size);
+void put_number(std::string& into, char first, std::size_t number) {
+  into.push_back(first);
+  for (const unsigned shift : {24U, 16U, 8U, 0U}) into.push_back(static_cast<char>(number >> shift & 0xffU));
+}
+
+// The forms of msgpack that have room for any count.
+void put_list(std::string& into, std::size_t count) {
+  put_number(into, '\xdd', count);
+}
+void put_bin(std::string& into, std::string_view bytes) {
+  put_number(into, '\xc6', bytes.size());
   into += bytes;
 }
 
@@ -74,14 +82,33 @@ std::string_view text_of(const proto::RequestId& id) {
 class Events {
  public:
   void add(char kind, std::string_view first, std::string_view second = {}) {
-    bytes_.push_back(kind);
-    put(bytes_, first);
-    put(bytes_, second);
+    begin(kind, first);
+    put_bin(bytes_, second);
   }
-  std::string take() { return std::exchange(bytes_, {}); }
+  void add(char kind, std::string_view first, const proto::Header& header, const Frames& frames) {
+    begin(kind, first);
+    put_list(bytes_, 1 + frames.size());
+    put_bin(bytes_, proto::encode(header));
+    for (const Frame& frame : frames) put_bin(bytes_, frame.view());
+  }
+  // The whole list; empty where there are none.
+  std::string take() {
+    std::string list;
+    if (count_ > 0) put_list(list, count_);
+    count_ = 0;
+    return list + std::exchange(bytes_, {});
+  }
 
  private:
+  void begin(char kind, std::string_view first) {
+    ++count_;
+    bytes_.push_back('\x93');  // a list of three
+    bytes_.push_back(kind);
+    put_bin(bytes_, first);
+  }
+
   std::string bytes_;
+  std::size_t count_ = 0;
 };
 
 // The world's stager: it begins what it is given, and the world says when and how that ends.
@@ -229,12 +256,12 @@ class Daemon final : public Outbox {
     if (!peer.bridge) {
       const auto found = reach.find(peer.route);
       if (found != reach.end()) return found->second;
-      events.add('L', peer.route, packed(header, frames));
+      events.add('L', peer.route, header, frames);
       return Sent::yes;
     }
     if (!session.is_registered()) return Sent::gone;
     if (bridge_reach != Sent::yes) return bridge_reach;
-    events.add('B', {}, packed(header, frames));
+    events.add('B', {}, header, frames);
     return Sent::yes;
   }
 
@@ -272,21 +299,15 @@ class Daemon final : public Outbox {
   Grants grants;
   std::vector<std::string> offers;
   std::uint64_t offers_version = 0;
-  std::string told;  // what take() last handed out
+  std::string told;  // what was last handed out
 
  private:
-  static std::string packed(const proto::Header& header, const Frames& frames) {
-    std::string bytes;
-    put(bytes, proto::encode(header));
-    for (const Frame& frame : frames) put(bytes, frame.view());
-    return bytes;
-  }
   bool to_bridge(proto::Type type, const proto::RequestId& id, std::string body) {
     if (bridge_reach != Sent::yes) return false;
     proto::Header header;
     header.t = static_cast<std::uint32_t>(type);
     header.id = id;
-    events.add('B', {}, packed(header, {Frame(std::move(body))}));
+    events.add('B', {}, header, {Frame(std::move(body))});
     return true;
   }
   void apply_one(const Dial& dial) {
@@ -328,6 +349,24 @@ using windlass::simulation::id_of;
 using windlass::simulation::time_of;
 using windlass::worker::Sent;
 
+windlass_sim_answer windlass_sim_told{};
+
+namespace {
+
+// Does something with the daemon, and tells what came of it.
+template <class Act>
+std::size_t tell(Daemon* daemon, Act act) {
+  const std::uint64_t failures = disk_failures;
+  act();
+  daemon->told = daemon->events.take();
+  const auto due = daemon->due().time_since_epoch();
+  windlass_sim_told = {daemon->told.data(), std::chrono::duration_cast<std::chrono::microseconds>(due).count(),
+                       disk_failures == failures};
+  return daemon->told.size();
+}
+
+}  // namespace
+
 windlass_sim* windlass_sim_start(const char* name, std::uint64_t seed, std::int64_t now, const char* ends) {
   windlass::worker::LogConfig quiet;  // a full disk is the world's doing
   quiet.level = "error";
@@ -345,22 +384,19 @@ void windlass_sim_kill(windlass_sim* daemon) {
   delete daemon;
 }
 
-void windlass_sim_local(windlass_sim* daemon, const char* route, std::size_t route_bytes, const char* frames,
-                        std::size_t bytes, std::int64_t now) {
-  daemon->requests().message({false, {route, route_bytes}}, frames_of({frames, bytes}), time_of(now));
+std::size_t windlass_sim_local(windlass_sim* daemon, const char* route, std::size_t route_bytes, const char* frames,
+                               std::size_t bytes, std::int64_t now) {
+  return tell(daemon, [&] {
+    daemon->requests().message({false, {route, route_bytes}}, frames_of({frames, bytes}), time_of(now));
+  });
 }
 
-void windlass_sim_bridge(windlass_sim* daemon, const char* frames, std::size_t bytes, std::int64_t now) {
-  daemon->from_bridge(frames_of({frames, bytes}), time_of(now));
+std::size_t windlass_sim_bridge(windlass_sim* daemon, const char* frames, std::size_t bytes, std::int64_t now) {
+  return tell(daemon, [&] { daemon->from_bridge(frames_of({frames, bytes}), time_of(now)); });
 }
 
-void windlass_sim_turn(windlass_sim* daemon, std::int64_t now) {
-  daemon->turn(time_of(now));
-}
-
-std::int64_t windlass_sim_due(windlass_sim* daemon) {
-  const auto since = daemon->due().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(since).count();
+std::size_t windlass_sim_turn(windlass_sim* daemon, std::int64_t now) {
+  return tell(daemon, [&] { daemon->turn(time_of(now)); });
 }
 
 std::uint64_t windlass_sim_offer(windlass_sim* daemon, const char* record, std::size_t bytes) {
@@ -371,21 +407,27 @@ std::uint64_t windlass_sim_offer(windlass_sim* daemon, const char* record, std::
   return daemon->offers_version;
 }
 
-void windlass_sim_unlink(windlass_sim* daemon, std::int64_t now) {
-  daemon->apply(daemon->session.link(true, time_of(now)));
-  daemon->apply(daemon->session.link(false, time_of(now)));
+std::size_t windlass_sim_unlink(windlass_sim* daemon, std::int64_t now) {
+  return tell(daemon, [&] {
+    daemon->apply(daemon->session.link(true, time_of(now)));
+    daemon->apply(daemon->session.link(false, time_of(now)));
+  });
 }
 
-void windlass_sim_drain(windlass_sim* daemon, std::int64_t now) {
-  daemon->requests().drain();
-  daemon->grants.drain();
-  daemon->apply(daemon->session.drain(time_of(now)));
+std::size_t windlass_sim_drain(windlass_sim* daemon, std::int64_t now) {
+  return tell(daemon, [&] {
+    daemon->requests().drain();
+    daemon->grants.drain();
+    daemon->apply(daemon->session.drain(time_of(now)));
+  });
 }
 
-void windlass_sim_end(windlass_sim* daemon, std::int64_t now) {
-  daemon->requests().park_all(time_of(now));
-  daemon->requests().say_bye(time_of(now));
-  daemon->apply(daemon->session.bye(time_of(now)));
+std::size_t windlass_sim_end(windlass_sim* daemon, std::int64_t now) {
+  return tell(daemon, [&] {
+    daemon->requests().park_all(time_of(now));
+    daemon->requests().say_bye(time_of(now));
+    daemon->apply(daemon->session.bye(time_of(now)));
+  });
 }
 
 bool windlass_sim_end_stage(windlass_sim* daemon, std::uint64_t tag, const char* report, std::size_t bytes) {
@@ -417,12 +459,6 @@ void windlass_sim_reach_bridge(windlass_sim* daemon, int how) {
   daemon->bridge_reach = how == 0 ? Sent::yes : how == 1 ? Sent::full : Sent::gone;
 }
 
-std::size_t windlass_sim_take(windlass_sim* daemon, const char** events) {
-  daemon->told = daemon->events.take();
-  *events = daemon->told.data();
-  return daemon->told.size();
-}
-
 bool windlass_sim_idle(windlass_sim* daemon) {
   return daemon->requests().idle();
 }
@@ -438,8 +474,4 @@ std::uint64_t windlass_sim_kept(windlass_sim* daemon, int what) {
 
 void windlass_sim_disk(std::int64_t bytes) {
   disk_left = bytes;
-}
-
-std::uint64_t windlass_sim_disk_failures() {
-  return disk_failures;
 }

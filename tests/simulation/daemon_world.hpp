@@ -4,7 +4,8 @@
 // call. One thread.
 //
 // Messages are frames one after the other, each behind its length as four little-endian bytes (as proto/golden holds
-// them). What the daemon wishes or tells is a list of events, each `kind` (a letter), then two strings so framed:
+// them). What the daemon wishes or tells is a list of events in msgpack, each [kind (a letter's number), bin, bin], or
+// with a list of frames, as bin, in the last place:
 //
 //   L route, frames    send to a local client           B -, frames       send to the bridge
 //   D incarnation, -   dial                             H -, -            hang up
@@ -23,24 +24,33 @@ class Daemon;
 }
 using windlass_sim = windlass::simulation::Daemon;
 
+// After each call that answers a count of bytes: so many bytes of events, when the daemon wants to be called again by
+// turn(), and whether the disk took all that this call wrote.
+struct windlass_sim_answer {
+  const char* events;
+  std::int64_t due;
+  bool disk_works;
+};
+WINDLASS_SIM windlass_sim_answer windlass_sim_told;
+
 // A process that starts. `ends` is its file of staging's ends; null where it has no state.path.
 WINDLASS_SIM windlass_sim* windlass_sim_start(const char* name, std::uint64_t seed, std::int64_t now, const char* ends);
 // It is killed.
 WINDLASS_SIM void windlass_sim_kill(windlass_sim* daemon);
 
-WINDLASS_SIM void windlass_sim_local(windlass_sim* daemon, const char* route, std::size_t route_bytes,
-                                     const char* frames, std::size_t bytes, std::int64_t now);
-WINDLASS_SIM void windlass_sim_bridge(windlass_sim* daemon, const char* frames, std::size_t bytes, std::int64_t now);
-// Does what is due; to be called by `due`.
-WINDLASS_SIM void windlass_sim_turn(windlass_sim* daemon, std::int64_t now);
-WINDLASS_SIM std::int64_t windlass_sim_due(windlass_sim* daemon);
+WINDLASS_SIM std::size_t windlass_sim_local(windlass_sim* daemon, const char* route, std::size_t route_bytes,
+                                            const char* frames, std::size_t bytes, std::int64_t now);
+WINDLASS_SIM std::size_t windlass_sim_bridge(windlass_sim* daemon, const char* frames, std::size_t bytes,
+                                             std::int64_t now);
+// Does what is due.
+WINDLASS_SIM std::size_t windlass_sim_turn(windlass_sim* daemon, std::int64_t now);
 // The daemon's offers change: this one record is all of them. Answers the version that they are of.
 WINDLASS_SIM std::uint64_t windlass_sim_offer(windlass_sim* daemon, const char* record, std::size_t bytes);
 // The connection to the bridge is broken, and the daemon's socket has seen it.
-WINDLASS_SIM void windlass_sim_unlink(windlass_sim* daemon, std::int64_t now);
-WINDLASS_SIM void windlass_sim_drain(windlass_sim* daemon, std::int64_t now);
+WINDLASS_SIM std::size_t windlass_sim_unlink(windlass_sim* daemon, std::int64_t now);
+WINDLASS_SIM std::size_t windlass_sim_drain(windlass_sim* daemon, std::int64_t now);
 // SIGTERM's end: what runs is parked, and BYE is said.
-WINDLASS_SIM void windlass_sim_end(windlass_sim* daemon, std::int64_t now);
+WINDLASS_SIM std::size_t windlass_sim_end(windlass_sim* daemon, std::int64_t now);
 
 // The engines. A STAGE ends with the body of its RESULT; false where the tag is not one that runs.
 WINDLASS_SIM bool windlass_sim_end_stage(windlass_sim* daemon, std::uint64_t tag, const char* report,
@@ -56,11 +66,9 @@ WINDLASS_SIM void windlass_sim_reach(windlass_sim* daemon, const char* route, st
 // The same of the bridge's connection.
 WINDLASS_SIM void windlass_sim_reach_bridge(windlass_sim* daemon, int how);
 
-WINDLASS_SIM std::size_t windlass_sim_take(windlass_sim* daemon, const char** events);
 WINDLASS_SIM bool windlass_sim_idle(windlass_sim* daemon);
 WINDLASS_SIM bool windlass_sim_registered(windlass_sim* daemon);
 WINDLASS_SIM std::uint64_t windlass_sim_kept(windlass_sim* daemon, int what);  // 0 answers, 1 running, 2 clients
 
 // The disk of all daemons: how many bytes more may be written to files of ends before it is full; below zero: no end.
 WINDLASS_SIM void windlass_sim_disk(std::int64_t bytes);
-WINDLASS_SIM std::uint64_t windlass_sim_disk_failures();

@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgpack
+
 TOP = Path(__file__).parents[2]
 _LENGTH = struct.Struct("<I")
+
+Event = tuple[int, bytes, Any]  # kind, first, second
 
 
 def pack(frames: Sequence[bytes]) -> bytes:
     return b"".join([_LENGTH.pack(len(frame)) + frame for frame in frames])
 
 
-def unpack(data: bytes) -> list[bytes]:
-    frames = []
-    at = 0
-    while at < len(data):
-        (size,) = _LENGTH.unpack_from(data, at)
-        at += 4 + size
-        frames.append(data[at - size : at])
-    return frames
+class Told(ctypes.Structure):
+    """windlass_sim_answer."""
 
-
-def events_of(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """(kind, first, second) of what `take` answers."""
-    at = 0
-    while at < len(data):
-        kind = data[at]
-        (first,) = _LENGTH.unpack_from(data, at + 1)
-        begin = at + 5
-        (second,) = _LENGTH.unpack_from(data, begin + first)
-        at = begin + first + 4 + second
-        yield kind, data[begin : begin + first], data[at - second : at]
+    _fields_ = (("events", ctypes.c_void_p), ("due", ctypes.c_int64), ("disk_works", ctypes.c_bool))
 
 
 class Library:
@@ -49,14 +37,13 @@ class Library:
         handle, text, size, time = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int64
         self.start = self._function("start", handle, text, ctypes.c_uint64, time, text)
         self.kill = self._function("kill", None, handle)
-        self.local = self._function("local", None, handle, text, size, text, size, time)
-        self.bridge = self._function("bridge", None, handle, text, size, time)
-        self.turn = self._function("turn", None, handle, time)
-        self.due = self._function("due", time, handle)
+        self.local = self._function("local", size, handle, text, size, text, size, time)
+        self.bridge = self._function("bridge", size, handle, text, size, time)
+        self.turn = self._function("turn", size, handle, time)
         self.offer = self._function("offer", ctypes.c_uint64, handle, text, size)
-        self.unlink = self._function("unlink", None, handle, time)
-        self.drain = self._function("drain", None, handle, time)
-        self.end = self._function("end", None, handle, time)
+        self.unlink = self._function("unlink", size, handle, time)
+        self.drain = self._function("drain", size, handle, time)
+        self.end = self._function("end", size, handle, time)
         self.end_stage = self._function("end_stage", ctypes.c_bool, handle, ctypes.c_uint64, text, size)
         self.set_refusing = self._function("set_refusing", None, handle, ctypes.c_bool, ctypes.c_bool)
         self.run_match = self._function("run_match", ctypes.c_int, handle, text, time)
@@ -67,14 +54,11 @@ class Library:
         self.registered = self._function("registered", ctypes.c_bool, handle)
         self.kept = self._function("kept", ctypes.c_uint64, handle, ctypes.c_int)
         self.disk = self._function("disk", None, time)
-        self.disk_failures = self._function("disk_failures", ctypes.c_uint64)
-        self._take = self._function("take", size, handle, ctypes.POINTER(ctypes.c_void_p))
-        self._taken = ctypes.c_void_p()
+        self.told = Told.in_dll(self._library, "windlass_sim_told")
 
-    def take(self, daemon: int) -> bytes:
-        """The daemon's events since the last call."""
-        size = self._take(daemon, ctypes.byref(self._taken))
-        return ctypes.string_at(self._taken, size) if size else b""
+    def events(self, size: int) -> list[Event]:
+        """Of the last call, which answered that there are so many bytes of them."""
+        return msgpack.unpackb(ctypes.string_at(self.told.events, size))  # type: ignore[no-any-return]
 
     def _function(self, name: str, answer: Any, *arguments: Any) -> Any:
         found = getattr(self._library, f"windlass_sim_{name}")

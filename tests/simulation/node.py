@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgpack
 
 from .ledger import GRANT, RELEASE, Ledger
-from .native import Library, events_of, pack, unpack
+from .native import Library, pack
 from .world import MS, SECOND, World
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ MATCH_RESULT = msgpack.packb({"placed": 0, "engine": "scalar", "columns": []})
 ANSWER_KEPT = 60 * SECOND
 LOAD, RESULT = 3, 8
 UNITS = 10_000  # of one
+GRANTS_KEY = msgpack.packb("grants")
 
 
 def report_of(state: str, mark: str) -> bytes:
@@ -137,10 +138,8 @@ class Node:
         if not self.daemon:
             return
         self.world.note(f"{self.name} drains and ends")
-        self.library.drain(self.daemon, self.world.now)
-        self.pump()
-        self.library.end(self.daemon, self.world.now)
-        self.pump()
+        self._call(self.library.drain, self.world.now)
+        self._call(self.library.end, self.world.now)
         self.kill()
 
     # ---- What it is told ---------------------------------------------------------------------------------------------
@@ -156,39 +155,40 @@ class Node:
         message = pack(frames)
         self._call(self.library.local, route, len(route), message, len(message), self.world.now)
 
-    def from_bridge(self, frames: list[bytes], life: int, incarnation: bytes) -> None:
+    def from_bridge(self, header: dict[str, Any], frames: list[bytes], life: int, incarnation: bytes) -> None:
         if not self._lives(life) or incarnation != self.incarnation:
             return
         self.world.note(f"{self.name} <- bridge", *frames)
-        header = msgpack.unpackb(frames[0])
         if header["t"] in (GRANT, RELEASE):
             epochs = range(self.epoch, self.version + 1)
             self.ledger.asked(header["t"], header["id"], frames[1], self.cores * UNITS, epochs)
         message = pack(frames)
         self._call(self.library.bridge, message, len(message), self.world.now)
 
-    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
-        failures = self.library.disk_failures()
-        function(self.daemon, *arguments)
-        self.pump(self.library.disk_failures() == failures)
+    def _call(self, function: Callable[..., int], *arguments: Any) -> None:
+        """Calls the daemon, does what it wishes, and sees to it that it is called when it wants to be."""
+        size = function(self.daemon, *arguments)
+        told = self.library.told
+        due = told.due
+        if size:
+            disk_works = told.disk_works
+            for kind, first, second in self.library.events(size):
+                self._EVENTS[kind](self, first, second, disk_works)
+        if due < self.world.now:
+            due = self.world.now
+        if due < self._turn_at:
+            self._turn_at = due
+            self.world.at(due, self._turn, self.life)
 
     def _lives(self, life: int) -> bool:
         return self.daemon != 0 and life == self.life
 
     def _turn(self, life: int) -> None:
-        if not self._lives(life) or self.world.now < self._turn_at:
+        now = self.world.now
+        if now < self._turn_at or not self._lives(life):
             return
-        self._turn_at = self.world.now + 3600 * SECOND
-        self._call(self.library.turn, self.world.now)
-
-    def pump(self, disk_works: bool = True) -> None:
-        """Does what the daemon wishes, and sees to it that it is called when it wants to be."""
-        for kind, first, second in events_of(self.library.take(self.daemon)):
-            self._EVENTS[kind](self, first, second, disk_works)
-        due = max(self.library.due(self.daemon), self.world.now)
-        if due < self._turn_at:
-            self._turn_at = due
-            self.world.at(due, self._turn, self.life)
+        self._turn_at = now + 3600 * SECOND
+        self._call(self.library.turn, now)
 
     def wake(self) -> None:
         """An engine rang: the daemon turns soon."""
@@ -206,27 +206,24 @@ class Node:
         self.bridge.connection_lost(self)
         self.incarnation = b""
 
-    def _to_bridge(self, _: bytes, message: bytes, __: bool) -> None:
-        frames = unpack(message)
+    def _to_bridge(self, _: bytes, frames: list[bytes], __: bool) -> None:
         header = msgpack.unpackb(frames[0])
         if header["t"] == RESULT:
             self.ledger.answered(header["id"], frames[1])
-        elif (
-            header["t"] == LOAD
-            and (listed := msgpack.unpackb(frames[1], strict_map_key=False).get("grants")) is not None
-        ):
-            self.ledger.reported(listed)
-        self.bridge.carry_up(self, frames)
+        elif header["t"] == LOAD and GRANTS_KEY in frames[1]:  # most have no list of them
+            listed = msgpack.unpackb(frames[1], strict_map_key=False).get("grants")
+            if listed is not None:
+                self.ledger.reported(listed)
+        self.bridge.carry_up(self, header, frames)
 
-    def _to_client(self, route: bytes, message: bytes, _: bool) -> None:
-        frames = unpack(message)
+    def _to_client(self, route: bytes, frames: list[bytes], _: bool) -> None:
         client = self.clients.get(route)
         header = msgpack.unpackb(frames[0])
         if client is None:
             return
         if header["t"] == RESULT and header["id"] in client.cancels and is_cancelled(frames[1]):
             self.note_cancelled(client.cancels[header["id"]])
-        self.world.after(self.world.chance.randrange(1, 300), client.receive, header, frames, self.life)
+        self.world.after(self.world.between(1, 300), client.receive, header, frames, self.life)
 
     def note_cancelled(self, request: bytes) -> None:
         """A CANCEL of it was answered "true"."""
@@ -254,7 +251,7 @@ class Node:
         self.begun[request] = Begun(self.life, self.world.now, recorded)
         self.running[int(tag)] = request
         lasts = self.world.chance.choice([5, 50, 500, 3000, 9000]) * MS
-        self.world.after(self.world.chance.randrange(1, lasts), self._stage_ends, int(tag), self.life, None)
+        self.world.after(self.world.between(1, lasts), self._stage_ends, int(tag), self.life, None)
 
     def _forgotten(self, when: int) -> bool:
         return self.world.now - when >= ANSWER_KEPT
@@ -262,7 +259,7 @@ class Node:
     def _stage_cancelled(self, tag: bytes, _: bytes, __: bool) -> None:
         # The copy may be through before it hears of that.
         state = self.world.chance.choice(["cancelled", "cancelled", "done"])
-        self.world.after(self.world.chance.randrange(1, 100 * MS), self._stage_ends, int(tag), self.life, state)
+        self.world.after(self.world.between(1, 100 * MS), self._stage_ends, int(tag), self.life, state)
 
     def _stage_ends(self, tag: int, life: int, state: str | None) -> None:
         if not self._lives(life) or tag not in self.running:
@@ -281,7 +278,7 @@ class Node:
 
     def _match_waits(self, request: bytes, _: bytes, __: bool) -> None:
         lasts = self.world.chance.choice([1, 20, 400, 4000]) * MS
-        self.world.after(self.world.chance.randrange(1, lasts), self._match_runs, request, self.life)
+        self.world.after(self.world.between(1, lasts), self._match_runs, request, self.life)
 
     def _match_runs(self, request: bytes, life: int) -> None:
         if not self._lives(life):
@@ -297,7 +294,7 @@ class Node:
             deadline is None or self.world.now < deadline + 2 * MS,
             f"expired work never begins: MATCH {request.hex()} at {self.name}",
         )
-        self.world.after(self.world.chance.randrange(1, 200 * MS), self._match_ends, request, life)
+        self.world.after(self.world.between(1, 200 * MS), self._match_ends, request, life)
 
     def _match_ends(self, request: bytes, life: int) -> None:
         if not self._lives(life):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def run_range(first: int, last: int, mutant: str | None, told: str = "") -> tupl
     from .native import Library  # these take names from what a mutant breaks
     from .scenario import folder_of_ends, run_seed
 
+    gc.set_threshold(20_000)  # a seed's world is one knot of references, and as large as that
     library = Library(path)
     with folder_of_ends() as folder:
         for seed in range(first, last):

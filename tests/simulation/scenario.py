@@ -81,10 +81,9 @@ class Scenario:
 
     def _chaos(self) -> None:
         end = self.world.now + CHAOS
-        chance = self.world.chance
         while self.world.now < end:
             self._something()
-            self.world.run_until(self.world.now + chance.randrange(1, 1200) * MS)
+            self.world.run_until(self.world.now + self.world.between(1, 1200) * MS)
 
     def _something(self) -> None:
         chance = self.world.chance
@@ -144,12 +143,12 @@ class Scenario:
 
     def _fill_queue(self, node: Node) -> None:
         node.fill_queue(True)
-        self.world.after(self.world.chance.randrange(1, 3000) * MS, node.fill_queue, False)
+        self.world.after(self.world.between(1, 3000) * MS, node.fill_queue, False)
 
     def _fill_router(self, node: Node) -> None:
         self.world.note(f"the bridge's queue to {node.name} is full")
         self.bridge.full.add(node.name)
-        self.world.after(self.world.chance.randrange(1, 3000) * MS, self.bridge.full.discard, node.name)
+        self.world.after(self.world.between(1, 3000) * MS, self.bridge.full.discard, node.name)
 
     def _lose_client(self, node: Node) -> None:
         if node.clients:

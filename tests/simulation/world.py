@@ -5,10 +5,11 @@ nothing reads a real clock: the same seed is the same run, which `trace` (a hash
 from __future__ import annotations
 
 import hashlib
-import heapq
+import itertools
 import random
 from collections.abc import Callable
-from typing import Any
+from heapq import heappop, heappush
+from typing import Any, NoReturn
 
 MS = 1000  # times are microseconds
 SECOND = 1000 * MS
@@ -22,45 +23,54 @@ class World:
     def __init__(self, seed: int, tell: Callable[[str], None] | None = None) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
+        self._bits = self.chance.getrandbits
         self.now = 3600 * SECOND
-        self.steps = 0
         self._tell = tell
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._count = 0
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._order = itertools.count()
+        self._happened: list[bytes] = []
 
     @property
     def trace(self) -> str:
-        return self._hash.hexdigest()
+        return hashlib.blake2b(b"".join(self._happened), digest_size=16).hexdigest()
 
     def note(self, what: str, *parts: bytes) -> None:
         """Something happened: it goes into the trace, and is told where someone listens."""
-        self._hash.update(f"{self.now} {what}\n".encode())
-        for part in parts:
-            self._hash.update(part)
+        self._happened.append(f"{self.now} {what}\n".encode())
+        self._happened += parts
         if self._tell is not None:
             self._tell(f"{self.now / SECOND:12.6f} {what}")
 
     def at(self, when: int, act: Callable[..., None], *arguments: Any) -> None:
-        self._count += 1
-        heapq.heappush(self._queue, (when, self._count, act, arguments))
+        heappush(self._queue, (when, next(self._order), act, arguments))
 
     def after(self, delay: int, act: Callable[..., None], *arguments: Any) -> None:
-        self.at(self.now + delay, act, *arguments)
+        heappush(self._queue, (self.now + delay, next(self._order), act, arguments))
+
+    def between(self, first: int, last: int) -> int:
+        """What chance.randrange answers, sooner."""
+        width = last - first
+        drawn = self._bits(width.bit_length())
+        while drawn >= width:
+            drawn = self._bits(width.bit_length())
+        return first + drawn
 
     def run_until(self, end: int) -> None:
         queue = self._queue
         while queue and queue[0][0] <= end:
-            when, _, act, arguments = heapq.heappop(queue)
+            when, _, act, arguments = heappop(queue)
             if when > self.now:
                 self.now = when
-            self.steps += 1
             act(*arguments)
         self.now = end
 
     def demand(self, holds: bool, invariant: str) -> None:
+        """For where a sentence costs nothing; elsewhere broken()."""
         if not holds:
-            raise Broken(invariant)
+            self.broken(invariant)
+
+    def broken(self, invariant: str) -> NoReturn:
+        raise Broken(invariant)
 
     def bytes(self, count: int) -> bytes:
         return self.chance.randbytes(count)
