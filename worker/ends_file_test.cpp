@@ -117,15 +117,15 @@ TEST_F(EndsFileTest, AJournalAnswersForTheProcessBeforeIt) {
   }
   Journal after;
   after.remember(opened(), now);
-  ASSERT_NE(after.find(id_of('a')), nullptr);
+  ASSERT_TRUE(after.find(id_of('a')));
   EXPECT_EQ(after.find(id_of('a'))->answer.frames.at(0).view(), "end of a");
-  ASSERT_NE(after.find(id_of('b')), nullptr);
+  ASSERT_TRUE(after.find(id_of('b')));
   EXPECT_EQ(after.find(id_of('b'))->answer.code, proto::Code::not_found) << "it is not begun again";
   EXPECT_EQ(after.find(id_of('a'))->payload, kOne);
   EXPECT_EQ(after.find(id_of('b'))->payload, kOne);
-  EXPECT_EQ(after.find(id_of('m')), nullptr) << "a match may be computed again";
+  EXPECT_FALSE(after.find(id_of('m'))) << "a match may be computed again";
   after.sweep(now + kAnswerKeep + 1s);
-  ASSERT_NE(after.find(id_of('a')), nullptr);
+  ASSERT_TRUE(after.find(id_of('a')));
   EXPECT_EQ(after.find(id_of('a'))->answer.code, proto::Code::not_found);
 }
 

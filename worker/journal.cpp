@@ -1,33 +1,8 @@
 #include "worker/journal.hpp"
 
-#include <algorithm>
-#include <memory>
-
 #include "worker/limits.hpp"
 
 namespace windlass::worker {
-namespace {
-
-constexpr std::size_t kPackMax = 4096;  // bytes
-
-// The same answer in memory of its own. What it was made from is free for the next request then, and still in the
-// processor's cache.
-Answer packed(Answer answer) {
-  const std::size_t bytes = bytes_of(answer.frames);
-  if (bytes > kPackMax) return answer;
-  const auto memory = std::make_shared_for_overwrite<char[]>(bytes);
-  char* to = memory.get();
-  for (Frame& frame : answer.frames) {
-    const std::string_view from = frame.view();
-    std::ranges::copy(from, to);
-    frame = Frame(memory, {to, from.size()});
-    to += from.size();
-  }
-  return answer;
-}
-
-}  // namespace
-
 void Journal::remember(EndsFile file, Time now) {
   file_.emplace(std::move(file));
   const Answer not_known =
@@ -52,26 +27,15 @@ void Journal::put(const proto::RequestId& id, Answer answer, const Payload& payl
   keep(id, {std::move(answer), payload}, now);
 }
 
-void Journal::keep(const proto::RequestId& id, Kept kept, Time now) {
-  const std::size_t bytes = bytes_of(kept.answer.frames);
-  kept.answer = packed(std::move(kept.answer));
-  if (!answers_.emplace(id, std::move(kept)).second) return;
-  bytes_ += bytes;
-  by_age_.push_back({id, now});
-  while (by_age_.size() > kAnswersMax || bytes_ > kAnswersBytesMax) forget_oldest();
+void Journal::keep(const proto::RequestId& id, const Kept& kept, Time now) {
+  answers_.put(id, kept, now);
+  while (answers_.size() > kAnswersMax || answers_.bytes() > kAnswersBytesMax) answers_.forget_oldest();
 }
 
-const Journal::Kept* Journal::find(const proto::RequestId& id) const {
-  if (const auto found = answers_.find(id); found != answers_.end()) return &found->second;
+std::optional<Journal::Kept> Journal::find(const proto::RequestId& id) const {
+  if (auto found = answers_.find(id)) return found;
   const auto before = earlier_.find(id);
-  return before == earlier_.end() ? nullptr : &before->second;
-}
-
-void Journal::forget_oldest() {
-  const auto found = answers_.find(by_age_.front().id);
-  bytes_ -= bytes_of(found->second.answer.frames);
-  answers_.erase(found);
-  by_age_.pop_front();
+  return before == earlier_.end() ? std::nullopt : std::optional(before->second);
 }
 
 bool Journal::bury(const proto::RequestId& id, const std::string& route, Time now) {
@@ -95,7 +59,7 @@ bool Journal::unbury(const proto::RequestId& id) {
 }
 
 void Journal::sweep(Time now) {
-  while (!by_age_.empty() && now - by_age_.front().at > kAnswerKeep) forget_oldest();
+  while (answers_.size() > 0 && now - answers_.oldest() > kAnswerKeep) answers_.forget_oldest();
   while (!tombstones_by_age_.empty() && now - tombstones_by_age_.front().at > kAnswerKeep) {
     unbury(tombstones_by_age_.front().id);
   }

@@ -4,14 +4,13 @@
 // STAGE requests that an earlier process accepted: never begun again. No clock: the time is handed in. Control thread.
 #pragma once
 
-#include <deque>
 #include <list>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 
-#include "worker/answer.hpp"
+#include "worker/answers.hpp"
 #include "worker/ends_file.hpp"
 
 namespace windlass::worker {
@@ -23,13 +22,10 @@ class Journal {
   // A STAGE was accepted.
   void began(const proto::RequestId& id, const Payload& payload);
 
-  struct Kept {
-    Answer answer;
-    std::optional<Payload> payload;  // of the request; none: not known
-  };
+  using Kept = Answers::Kept;
   void put(const proto::RequestId& id, Answer answer, const Payload& payload, Time now);
   // Of an id from an earlier process it is the end as long as that is kept, then ERROR NOT_FOUND.
-  [[nodiscard]] const Kept* find(const proto::RequestId& id) const;
+  [[nodiscard]] std::optional<Kept> find(const proto::RequestId& id) const;
 
   // A CANCEL by `route` that overtook its request; false where there are too many of them, in all or of this peer.
   [[nodiscard]] bool bury(const proto::RequestId& id, const std::string& route, Time now);
@@ -47,15 +43,12 @@ class Journal {
   };
   template <class Value>
   using ById = std::unordered_map<proto::RequestId, Value, proto::RequestIdHash>;
-  void forget_oldest();
-  void keep(const proto::RequestId& id, Kept kept, Time now);
+  void keep(const proto::RequestId& id, const Kept& kept, Time now);
 
   std::optional<EndsFile> file_;
   std::unordered_set<proto::RequestId, proto::RequestIdHash> begun_;  // and not ended; in the file
   ById<Kept> earlier_;                                                // of processes before this one: not known
-  ById<Kept> answers_;
-  std::deque<Entry> by_age_;
-  std::size_t bytes_ = 0;
+  Answers answers_;
   struct Tombstone {
     std::string route;  // whose CANCEL it was
     std::list<Entry>::iterator by_age;

@@ -150,7 +150,7 @@ void Requests::hello(const Peer& peer, const proto::Header& header, const Frames
 }
 
 void Requests::begin(const Peer& peer, const proto::Header& header, Frames frames, Time now) {
-  if (const auto* kept = journal_.find(header.id)) return again(peer, header, frames, *kept, now);
+  if (const auto kept = journal_.find(header.id)) return again(peer, header, frames, *kept, now);
   if (const auto found = running_.find(header.id); found != running_.end()) {
     return again(peer, header, frames, found->second, now);
   }
@@ -210,7 +210,7 @@ void Requests::refuse_full(const Peer& peer, const proto::Header& header, const 
 }
 
 void Requests::ask_progress(const Peer& peer, const proto::Header& header, Time now) {
-  if (const auto* kept = journal_.find(header.id)) return reply(peer, header, kept->answer, now);
+  if (const auto kept = journal_.find(header.id)) return reply(peer, header, kept->answer, now);
   const auto found = running_.find(header.id);
   if (found == running_.end()) {
     return reply(peer, header, error_answer(Code::not_found, "no request of this id is known here"), now);
@@ -228,7 +228,7 @@ void Requests::cancel(const Peer& peer, const proto::Header& header, const Frame
   const auto found = running_.find(body->request);
   if (found != running_.end()) {
     result.cancelled = cancel_running(found, now);
-  } else if (journal_.find(body->request) == nullptr) {
+  } else if (!journal_.find(body->request)) {
     if (!journal_.bury(body->request, peer.route, now)) {
       return refuse_full(peer, header, "too many requests that are not known here were cancelled in the last minute",
                          now);
