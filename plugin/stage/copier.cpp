@@ -13,23 +13,18 @@
 #include <new>
 #include <optional>
 
+#include "plugin/stage/carrier.hpp"
+
 namespace windlass::stage {
 namespace {
 
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHugePage = 2U << 20U;
-constexpr int kTriesWithoutProgress = 100;
-
 struct Slot {
   enum class Phase : std::uint8_t { free, reading, read, writing };
   Phase phase = Phase::free;
-  std::uint64_t at = 0;            // of the target
   std::uint64_t zeros_before = 0;  // hole between the chunk before and this one
-  std::uint32_t want = 0;
-  std::uint32_t have = 0;  // bytes of `want` that the phase has behind it
-  int idle = 0;            // completions without progress
-  std::int64_t told = 0;   // by the last of these: 0, or an -errno that may pass
-  bool direct = false;     // what is in flight was begun as direct I/O
+  Chunk chunk;
 };
 
 class Copy {
@@ -40,8 +35,9 @@ class Copy {
         buffers_(buffers),
         task_(task),
         pace_(pace),
-        direct_from_(task.direct_from),
-        direct_to_(task.direct_to),
+        carrier_(fs, io, pace),
+        from_{IoOp::Kind::read, task.from, task.first, task.direct_from, task.alignment, task.from_path},
+        to_{IoOp::Kind::write, task.to, 0, task.direct_to, task.alignment, task.to_path},
         position_(task.begin),
         data_end_(task.begin),
         planned_to_(task.begin),
@@ -53,7 +49,7 @@ class Copy {
   Status run() {
     for (;;) {
       begin_reads();
-      if (in_flight_ == 0) break;
+      if (carrier_.in_flight() == 0) break;
       take(io_.wait());
     }
     for (Slot& slot : slots_)
@@ -66,15 +62,8 @@ class Copy {
   }
 
  private:
-  [[nodiscard]] std::uint64_t aligned_up(std::uint64_t value) const {
-    return (value + task_.alignment - 1) / task_.alignment * task_.alignment;
-  }
-
   void stop(Error error) {
     if (!error_) error_ = std::move(error);
-  }
-  void stop_errno(std::int64_t result, std::string_view what, std::string_view path) {
-    stop(errno_error(static_cast<int>(-result), what, path));
   }
 
   // Slots are used in a circle, so chunk n lies in slot n % count and order is kept by counting.
@@ -87,11 +76,15 @@ class Copy {
       Slot& slot = slot_of(next_read_);
       const auto want = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes_max, data_end_ - position_));
       if (auto admitted = pace_.admit(want); !admitted) return stop(std::move(admitted.error()));
-      slot = {Slot::Phase::reading, position_, position_ - planned_to_, want, 0, 0, 0, false};
+      slot = {Slot::Phase::reading, position_ - planned_to_, {}};
+      slot.chunk.at = position_;
+      slot.chunk.data = buffers_.at(tag_of(next_read_));
+      slot.chunk.want = want;
+      slot.chunk.tag = tag_of(next_read_++);
       position_ += want;
       planned_to_ = position_;
       pace_.holding(buffers_.bytes());
-      push_read(next_read_++);
+      carrier_.push(from_, slot.chunk);
       if (limit != 0) return;  // waiting for bandwidth, what is done could not be told
     }
   }
@@ -115,55 +108,34 @@ class Copy {
       position_ = task_.length;
       return false;
     }
-    if (hole > data) data_end_ = std::min(task_.length, aligned_up(static_cast<std::uint64_t>(hole) - task_.first));
+    if (hole > data)
+      data_end_ = std::min(task_.length, aligned_up(static_cast<std::uint64_t>(hole) - task_.first, task_.alignment));
     return true;
-  }
-
-  void push_read(std::uint64_t chunk) {
-    Slot& slot = slot_of(chunk);
-    slot.direct = direct_from_;
-    const std::uint64_t end = direct_from_ ? aligned_up(slot.want) : slot.want;
-    push({IoOp::Kind::read, task_.from, buffers_.at(chunk % buffers_.count()) + slot.have,
-          static_cast<std::uint32_t>(end - slot.have), task_.first + slot.at + slot.have, tag_of(chunk), direct_from_});
-  }
-
-  void push_write(std::uint64_t chunk) {
-    Slot& slot = slot_of(chunk);
-    slot.direct = direct_to_;
-    const std::uint64_t end = direct_to_ ? aligned_up(slot.want) : slot.want;
-    push({IoOp::Kind::write, task_.to, buffers_.at(chunk % buffers_.count()) + slot.have,
-          static_cast<std::uint32_t>(end - slot.have), slot.at + slot.have, tag_of(chunk), direct_to_});
   }
 
   [[nodiscard]] std::uint32_t tag_of(std::uint64_t chunk) const {
     return static_cast<std::uint32_t>(chunk % buffers_.count());
   }
-  void push(const IoOp& op) {
-    ++in_flight_;
-    io_.push(op);
-  }
 
   void take(const IoDone& done) {
-    --in_flight_;
     Slot& slot = slots_[done.tag];
     const bool reading = slot.phase == Slot::Phase::reading;
     assert(reading || slot.phase == Slot::Phase::writing);
-    if (error_) return release(slot);  // what is in flight is let end, and no more is begun
-    if (done.result < 0 && !passes(slot, done.result, reading)) return;
-    if (done.result > 0) advance(slot, static_cast<std::uint64_t>(done.result), reading);
-    if (reading && done.result == 0) {
-      Error error;
-      error.code = Code::failed_precondition;
-      error.message = quoted(task_.from_path) + " ended early: it changes while it is read; stage it when it is still";
-      stop(std::move(error));
+    if (error_) {  // what is in flight is let end, and no more is begun
+      carrier_.drop();
       return release(slot);
     }
-    if (slot.have < slot.want) return again(slot, done.tag, reading);
+    auto whole = carrier_.take(reading ? from_ : to_, slot.chunk, done);
+    if (!whole) {
+      stop(std::move(whole.error()));
+      return release(slot);
+    }
+    if (!*whole) return;
     if (reading) {
       slot.phase = Slot::Phase::read;
     } else {
       --writing_;
-      pace_.moved(slot.want + slot.zeros_before);
+      pace_.moved(slot.chunk.want + slot.zeros_before);
       release(slot);
       tell_reached(done.tag);
     }
@@ -178,77 +150,32 @@ class Copy {
     while (next_done_ < next_write_ && done_[tag_of(next_done_)]) {
       const Slot& slot = slot_of(next_done_);
       done_[tag_of(next_done_++)] = false;
-      end = slot.at + slot.want;
+      end = slot.chunk.at + slot.chunk.want;
     }
     if (next_done_ > before) pace_.reached(end);
-  }
-
-  // An error completion: true where the operation shall simply be done again.
-  bool passes(Slot& slot, std::int64_t result, bool reading) {
-    if (result == -EINTR || result == -EAGAIN || result == -ECANCELED) {
-      slot.told = result == -ECANCELED ? -EAGAIN : result;  // nobody here takes operations back
-      return true;
-    }
-    if (slot.direct && (result == -EINVAL || result == -EOPNOTSUPP)) {
-      (reading ? direct_from_ : direct_to_) = false;
-      pace_.plain_instead();
-      const int flags = reading ? O_RDONLY : O_WRONLY;
-      if (fs_.set_flags(reading ? task_.from : task_.to, flags) == 0) return true;
-    }
-    stop_errno(result, reading ? "read" : "write", reading ? task_.from_path : task_.to_path);
-    release(slot);
-    return false;
-  }
-
-  void advance(Slot& slot, std::uint64_t bytes, bool reading) const {
-    const std::uint32_t before = slot.have;
-    slot.have = static_cast<std::uint32_t>(std::min<std::uint64_t>(slot.want, slot.have + bytes));
-    // direct I/O goes on from a boundary only
-    if (slot.have < slot.want && (reading ? direct_from_ : direct_to_)) slot.have -= slot.have % task_.alignment;
-    if (slot.have == before) return;
-    slot.idle = 0;
-    slot.told = 0;
-  }
-
-  void again(Slot& slot, std::uint32_t tag, bool reading) {
-    if (++slot.idle > kTriesWithoutProgress) {
-      stop_errno(slot.told != 0 ? slot.told : -EIO, reading ? "read" : "write",
-                 reading ? task_.from_path : task_.to_path);
-      return release(slot);
-    }
-    if (slot.told != 0)
-      if (auto rested = pace_.rest(slot.idle); !rested) {
-        stop(std::move(rested.error()));
-        return release(slot);
-      }
-    if (reading)
-      push_read(tag);
-    else
-      push_write(tag);
   }
 
   // Takes chunks that were read, in order: checksum, then write. Into the page cache one write at a time.
   void pass_on() {
     while (next_write_ < next_read_ && slot_of(next_write_).phase == Slot::Phase::read &&
-           (direct_to_ || writing_ == 0)) {
-      const std::uint64_t chunk = next_write_++;
-      Slot& slot = slot_of(chunk);
-      char* data = buffers_.at(chunk % buffers_.count());
+           (to_.direct || writing_ == 0)) {
+      Slot& slot = slot_of(next_write_++);
+      Chunk& chunk = slot.chunk;
       if (task_.hasher != nullptr) {
         task_.hasher->add_zeros(slot.zeros_before);
-        task_.hasher->add(data, slot.want);
+        task_.hasher->add(chunk.data, chunk.want);
       }
-      hashed_to_ = slot.at + slot.want;
+      hashed_to_ = chunk.at + chunk.want;
       if (task_.to < 0) {
-        pace_.moved(slot.want + slot.zeros_before);
+        pace_.moved(chunk.want + slot.zeros_before);
         release(slot);
         continue;
       }
-      if (direct_to_) std::memset(data + slot.want, 0, aligned_up(slot.want) - slot.want);
-      slot.have = 0;
+      if (to_.direct) std::memset(chunk.data + chunk.want, 0, aligned_up(chunk.want, to_.alignment) - chunk.want);
+      chunk.have = 0;
       slot.phase = Slot::Phase::writing;
       ++writing_;
-      push_write(chunk);
+      carrier_.push(to_, chunk);
     }
   }
 
@@ -262,8 +189,9 @@ class Copy {
   const Buffers& buffers_;
   const CopyTask& task_;
   Pace& pace_;
-  bool direct_from_;
-  bool direct_to_;
+  Carrier carrier_;
+  Side from_;
+  Side to_;
   std::array<Slot, kIoInFlightMax> slots_{};
   std::uint64_t next_read_ = 0;  // chunk numbers
   std::uint64_t next_write_ = 0;
@@ -273,7 +201,6 @@ class Copy {
   std::uint64_t data_end_;                   // bytes up to here are data
   std::uint64_t planned_to_;                 // end of the chunk before
   std::uint64_t hashed_to_;
-  unsigned in_flight_ = 0;
   unsigned writing_ = 0;
   std::optional<Error> error_;
 };
