@@ -27,6 +27,7 @@ tl::expected<std::unique_ptr<Staging>, std::string> Staging::open(const Config& 
   options.inodes_min = stage.inodes_min;
   options.quota_per_client = stage.quota_per_client;
   options.queue_max = stage.queue_max;
+  options.decompress_ratio_max = stage.decompress_ratio_max;
   options.state_path = config.state.path.empty() ? nullptr : config.state.path.c_str();
   options.symlinks = 2;  // refuse, where the request says nothing
   options.confine = config.security.landlock == "off" ? 1 : 0;

@@ -42,6 +42,7 @@ stage::Options options_of(const windlass_stage_options& given) {
   options.bandwidth_max_input = given.bandwidth_max_input;
   options.bandwidth_max_result = given.bandwidth_max_result;
   options.space = {given.free_min, given.inodes_min};
+  if (given.decompress_ratio_max != 0) options.decompress_ratio_max = given.decompress_ratio_max;
   if (given.queue_max != 0) options.schedule.queue_max = given.queue_max;
   options.schedule.quota_per_client = given.quota_per_client;
   options.symlinks = static_cast<stage::Symlinks>(given.symlinks);

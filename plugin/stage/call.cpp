@@ -48,8 +48,8 @@ Call::Call(std::vector<Transfer> transfers, Sequence first, std::uint64_t tag, s
       outcomes_(transfers_.size()),
       unfinished_(transfers_.size()) {}
 
-void Call::set_totals(std::uint64_t bytes, std::uint64_t files) {
-  bytes_total_ = static_cast<std::int64_t>(bytes);
+void Call::set_totals(std::optional<std::uint64_t> bytes, std::uint64_t files) {
+  if (bytes) bytes_total_ = static_cast<std::int64_t>(*bytes);
   files_total_ = static_cast<std::int64_t>(files);
 }
 

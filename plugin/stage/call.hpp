@@ -59,7 +59,7 @@ class Call {
   mutable std::atomic<bool> watched{false};  // somebody asked for progress
   std::atomic<std::uint64_t> bytes_done{0};
   std::atomic<std::uint64_t> files_done{0};
-  void set_totals(std::uint64_t bytes, std::uint64_t files);
+  void set_totals(std::optional<std::uint64_t> bytes, std::uint64_t files);
   // The last one ends the call.
   void set_outcome(std::size_t transfer, Outcome outcome);
   void end_if_empty();

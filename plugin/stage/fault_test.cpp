@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "plugin/stage/testing/harness.hpp"
+#include "plugin/stage/testing/packed.hpp"
 
 namespace windlass::stage {
 namespace {
@@ -18,18 +19,21 @@ class FaultTest : public ::testing::TestWithParam<const char*> {
     stager = testing::open_stager(GetParam(), options, &faults);
   }
 
+  // A transfer of `from`, of which `fresh` has to come, fails at each of its operations in turn.
+  void fail_everywhere(const std::string& fresh, std::optional<Decompress> decompress);
+
   testing::Folder folder;
   testing::Faults faults;
   std::unique_ptr<Stager> stager;
 };
 
-TEST_P(FaultTest, AFileIsOldOrWholeWhateverFails) {
-  const std::string fresh = testing::noise((1U << 20U) + 777);
-  folder.write("from", fresh);
+void FaultTest::fail_everywhere(const std::string& fresh, std::optional<Decompress> decompress) {
   Transfer transfer = testing::transfer_of(folder.at("from"), folder.at("new/to"));
   transfer.checksum = {ChecksumKind::xxh3, {}};
+  transfer.decompress = decompress;
   Transfer next = testing::transfer_of(folder.at("from"), folder.at("new/to"));
   next.durability = Durability::none;
+  next.decompress = decompress;
   for (const int error : {EIO, ENOSPC, EDQUOT}) {
     transfer.durability = error == EIO ? Durability::full : Durability::none;
     std::uint64_t at = 1;
@@ -57,6 +61,18 @@ TEST_P(FaultTest, AFileIsOldOrWholeWhateverFails) {
     }
     EXPECT_GT(at, 30U) << "the faults went through the whole of it";
   }
+}
+
+TEST_P(FaultTest, AFileIsOldOrWholeWhateverFails) {
+  const std::string fresh = testing::noise((1U << 20U) + 777);
+  folder.write("from", fresh);
+  fail_everywhere(fresh, std::nullopt);
+}
+
+TEST_P(FaultTest, ADecompressedFileIsOldOrWholeWhateverFails) {
+  const std::string fresh = testing::noise(300'000);
+  folder.write("from", testing::packed(Packing::gzip, fresh));
+  fail_everywhere(fresh, Decompress::automatic);
 }
 
 TEST_P(FaultTest, ATreeIsMadeOfOldAndWholeFilesWhateverFails) {

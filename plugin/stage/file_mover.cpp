@@ -12,6 +12,12 @@ namespace {
 constexpr std::uint64_t kAllocateBytesMin = 128 * 1024;
 constexpr std::uint64_t kServerBytes = 64U << 20U;  // of one request, between which it may be cancelled
 
+Status check_size(const FileWish& wish, std::uint64_t bytes) {
+  if (!wish.size || *wish.size == bytes) return {};
+  return fail(Code::data_loss, quoted(wish.from_path) + " gives " + std::to_string(bytes) + " bytes and not " +
+                                   std::to_string(*wish.size) + " as told; check the source, or the size");
+}
+
 class Filler {
  public:
   Filler(const Tools& tools, const Source& source, int to, const FileWish& wish, FilePace& pace, const Kept* kept)
@@ -23,11 +29,9 @@ class Filler {
     range_ = *range;
     filled_.bytes = range_.length;
     if (wish_.checksum) hasher_ = make_hasher(wish_.checksum->kind);
-    if (auto resumed = resume(); !resumed) return fail(resumed.error());
-    auto moved = filled_.resumed > 0 ? Result<bool>(false) : clone();
-    if (moved && !*moved && filled_.resumed == 0) moved = copy_on_server();
-    if (moved && !*moved) moved = copy();
-    if (!moved) return fail(moved.error());
+    auto packing = look_for_packing();
+    if (!packing) return fail(packing.error());
+    if (auto moved = *packing ? unpack(**packing) : move(); !moved) return fail(moved.error());
     if (auto same = unchanged(); !same) return fail(same.error());
     if (auto verified = verify(); !verified) return fail(verified.error());
     if (auto finished = finish(); !finished) return fail(finished.error());
@@ -35,13 +39,69 @@ class Filler {
   }
 
  private:
+  Result<std::optional<Packing>> look_for_packing() {
+    if (!wish_.decompress) return std::nullopt;
+    auto packing =
+        packing_in(tools_.fs, tools_.io, tools_.buffers, side_from(), source_.info.size, *wish_.decompress, pace_);
+    if (packing && !*packing)
+      if (auto fits = check_size(wish_, range_.length); !fits) return fail(fits.error());
+    if (packing) return packing;
+    return fail(unless_changed(std::move(packing.error())));
+  }
+
+  Side side_from() const { return {.kind = IoOp::Kind::read, .fd = source_.file.get(), .path = wish_.from_path}; }
+
+  // Bytes that were exchanged meanwhile may look damaged.
+  Error unless_changed(Error error) {
+    if (error.code == Code::cancelled) return error;
+    auto same = unchanged();
+    return same || same.error().code != Code::failed_precondition ? error : std::move(same.error());
+  }
+
+  // Always from the begin: what the decoder held when it was interrupted is not kept.
+  Status unpack(Packing packing) {
+    if (auto emptied = kept_ != nullptr ? empty() : Status{}; !emptied) return emptied;
+    CopyTask ways;
+    if (tools_.buffers.count() > 1) choose_direct(ways, wish_.size.value_or(range_.length));
+    if (auto made = wish_.size ? make_room(*wish_.size) : Status{}; !made) return made;
+    UnpackTask task{.packing = packing,
+                    .from = side_from(),
+                    .to = {.kind = IoOp::Kind::write, .fd = to_, .path = wish_.to_path},
+                    .source_bytes = source_.info.size,
+                    .size = wish_.size,
+                    .hasher = hasher_.get(),
+                    .room = wish_.room};
+    task.from.direct = ways.direct_from;
+    task.to.direct = ways.direct_to;
+    task.from.alignment = task.to.alignment = ways.alignment;
+    auto bytes = unpack_bytes(tools_.fs, tools_.io, tools_.buffers, *wish_.limits, task, pace_);
+    if (!bytes) return fail(unless_changed(std::move(bytes.error())));
+    filled_.bytes = *bytes;
+    return ways.direct_to ? cut(*bytes) : Status{};
+  }
+
+  Status move() {
+    if (auto resumed = resume(); !resumed) return resumed;
+    auto moved = filled_.resumed > 0 ? Result<bool>(false) : clone();
+    if (moved && !*moved && filled_.resumed == 0) moved = copy_on_server();
+    if (moved && !*moved) moved = copy();
+    return moved ? Status{} : Status(fail(std::move(moved.error())));
+  }
+
+  Status empty() {
+    const int result = tools_.fs.truncate(to_, 0);
+    return result < 0 ? Status(fail_errno(-result, "empty", wish_.to_path)) : Status{};
+  }
+
+  Status cut(std::uint64_t bytes) {
+    const int result = tools_.fs.truncate(to_, bytes);
+    return result < 0 ? Status(fail_errno(-result, "set the size of", wish_.to_path)) : Status{};
+  }
+
   // Goes on behind what is kept, where the source is still the same; its checksum is taken from what is kept.
   Status resume() {
     if (kept_ == nullptr) return {};
-    if (!kept_->source.same_content(source_.info) || kept_->bytes > range_.length) {
-      const int result = tools_.fs.truncate(to_, 0);
-      return result < 0 ? Status(fail_errno(-result, "empty", wish_.to_path)) : Status{};
-    }
+    if (!kept_->source.same_content(source_.info) || kept_->bytes > range_.length) return empty();
     filled_.resumed = kept_->bytes;
     if (hasher_ == nullptr) {
       pace_.moved(kept_->bytes);
@@ -107,8 +167,7 @@ class Filler {
 
   Result<bool> begin_anew(std::uint64_t done) {
     pace_.restart();
-    const int result = done == 0 ? 0 : tools_.fs.truncate(to_, 0);
-    if (result < 0) return fail_errno(-result, "empty", wish_.to_path);
+    if (auto emptied = done == 0 ? Status{} : empty(); !emptied) return fail(emptied.error());
     return false;
   }
 
@@ -123,22 +182,26 @@ class Filler {
     task.hasher = hasher_.get();
     task.from_path = wish_.from_path;
     task.to_path = wish_.to_path;
-    choose_direct(task);
-    if (!task.sparse && range_.length >= kAllocateBytesMin) {
-      const int result = tools_.fs.allocate(to_, range_.length);
-      if (result < 0 && result != -EOPNOTSUPP && result != -EINVAL && result != -ENOSYS)
-        return fail_errno(-result, "make room for", wish_.to_path);
-    }
+    choose_direct(task, range_.length);
+    if (!task.sparse)
+      if (auto made = make_room(range_.length); !made) return fail(made.error());
     if (auto copied = copy_bytes(tools_.fs, tools_.io, tools_.buffers, task, pace_); !copied)
       return fail(copied.error());
     if (!task.sparse && !task.direct_to) return true;
-    if (const int result = tools_.fs.truncate(to_, range_.length); result < 0)
-      return fail_errno(-result, "set the size of", wish_.to_path);
+    if (auto fits = cut(range_.length); !fits) return fail(fits.error());
     return true;
   }
 
-  void choose_direct(CopyTask& task) {
-    if (!tools_.io.overlaps() || range_.length < kDirectWriteMin) return;
+  Status make_room(std::uint64_t bytes) {
+    if (bytes < kAllocateBytesMin) return {};
+    const int result = tools_.fs.allocate(to_, bytes);
+    if (result < 0 && result != -EOPNOTSUPP && result != -EINVAL && result != -ENOSYS)
+      return fail_errno(-result, "make room for", wish_.to_path);
+    return {};
+  }
+
+  void choose_direct(CopyTask& task, std::uint64_t written) {
+    if (!tools_.io.overlaps() || written < kDirectWriteMin) return;
     const bool reads = range_.length >= kDirectBytesMin;
     const std::uint32_t from = reads ? alignment(source_.file.get()) : 0;
     const std::uint32_t to = alignment(to_);
@@ -213,9 +276,8 @@ Result<Range> range_of(const FileWish& wish, std::uint64_t source_bytes) {
                                             std::to_string(range.length) + "] ends past the end of " +
                                             quoted(wish.from_path) + ", which has " + std::to_string(source_bytes) +
                                             " bytes; ask for less");
-  if (wish.size && *wish.size != range.length)
-    return fail(Code::data_loss, quoted(wish.from_path) + " gives " + std::to_string(range.length) + " bytes and not " +
-                                     std::to_string(*wish.size) + " as told; check the source, or the size");
+  if (!wish.decompress)
+    if (auto fits = check_size(wish, range.length); !fits) return fail(fits.error());
   return range;
 }
 
@@ -228,7 +290,9 @@ Result<Filled> fill_file(const Tools& tools, const std::function<Result<Source>(
     if (filled) filled->rereads = static_cast<std::uint32_t>(read - 1);
     if (filled || filled.error().code != Code::failed_precondition || read == kReadsOfChangingSource) return filled;
     pace.restart();
-    if (const int result = tools.fs.truncate(to, 0); result < 0) return fail_errno(-result, "empty", wish.to_path);
+    int result = tools.fs.truncate(to, 0);
+    if (result == 0) result = tools.fs.set_flags(to, O_WRONLY);  // what it is now may not suit direct I/O
+    if (result < 0) return fail_errno(-result, "empty", wish.to_path);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "plugin/stage/fd.hpp"
 #include "plugin/stage/pace.hpp"
 #include "plugin/stage/transfer.hpp"
+#include "plugin/stage/unpack.hpp"
 
 namespace windlass::stage {
 
@@ -28,6 +29,9 @@ struct FileWish {
   std::string_view from_path;  // for messages
   std::string_view to_path;
   bool clone = true;  // try to share the blocks
+  std::optional<Decompress> decompress = {};
+  const UnpackLimits* limits = nullptr;            // where it is decompressed
+  std::function<Status(std::uint64_t)> room = {};  // likewise, before so many bytes more are written
 };
 
 struct Source {
@@ -49,7 +53,7 @@ inline constexpr int kReadsOfChangingSource = 4;  // the first, and three more
 inline constexpr std::uint64_t kDirectBytesMin = 1U << 20U;
 inline constexpr std::uint64_t kDirectWriteMin = 64U << 10U;  // likewise written
 
-// The length that the wish takes of a source of that size; INVALID_ARGUMENT, DATA_LOSS.
+// What the wish takes of a source of that size; INVALID_ARGUMENT, and DATA_LOSS where it cannot give what is told.
 Result<Range> range_of(const FileWish& wish, std::uint64_t source_bytes);
 
 // How much of the source is in `to` already, from an earlier life. `file` can be read and written.

@@ -318,7 +318,9 @@ std::optional<Journal::Left> Journal::take(const std::string& target) {
 
 std::string Journal::wish_of(const Transfer& transfer) {
   const Range range = transfer.range.value_or(Range{0, UINT64_MAX});
-  return transfer.source.path() + '\0' + std::to_string(range.first) + ' ' + std::to_string(range.length);
+  std::string wish = transfer.source.path() + '\0' + std::to_string(range.first) + ' ' + std::to_string(range.length);
+  if (transfer.decompress) wish += " decompress " + std::to_string(static_cast<int>(*transfer.decompress));
+  return wish;
 }
 
 }  // namespace windlass::stage

@@ -31,7 +31,7 @@ constexpr std::uint64_t mark_distance(std::uint64_t bytes) {
 struct JournalEntry {
   std::string target;         // as given in the request
   std::string temporary;      // its name; for a tree, where there are many, what they begin with, which ends in '.'
-  std::string wish;           // what must be equal for a resume: source, range
+  std::string wish;           // what must be equal for a resume: source, range, decompress
   FileInfo source;            // identity
   std::string life;           // of the file system: what was written and not synced may be lost after another one
   std::int64_t begun_s = 0;   // wall clock

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "plugin/stage/testing/harness.hpp"
+#include "plugin/stage/testing/packed.hpp"
 
 namespace windlass::stage {
 namespace {
@@ -173,6 +174,25 @@ TEST_P(CrashTest, AChangedSourceIsReadFromItsBegin) {
   EXPECT_EQ(outcome.resumed_bytes, 0U);
   EXPECT_TRUE(folder.read("to") == other);
   EXPECT_TRUE(folder.leftovers().empty());
+}
+
+TEST_P(CrashTest, WhatIsDecompressedBeginsAgainAndWhatAutoCopiesGoesOn) {
+  const std::string content = testing::noise(70U << 20U);
+  folder.write("packed", testing::packed(Packing::zstd, content));
+  folder.write("plain", content);
+  for (const bool plain : {false, true}) {
+    Transfer transfer = testing::transfer_of(folder.at(plain ? "plain" : "packed"), folder.at("to"));
+    transfer.decompress = Decompress::automatic;
+    killed_at(transfer, 60U << 20U);
+    EXPECT_FALSE(folder.has("to"));
+    const auto stager = testing::open_stager(GetParam(), options);
+    const Outcome outcome = testing::stage_one(*stager, transfer);
+    ASSERT_EQ(outcome.state, State::done) << outcome.error->message;
+    EXPECT_EQ(outcome.resumed_bytes > 0, plain);
+    EXPECT_TRUE(folder.read("to") == content);
+    EXPECT_TRUE(testing::eventually([&] { return folder.leftovers().empty(); }));
+    std::filesystem::remove(folder.at("to"));
+  }
 }
 
 TEST_P(CrashTest, LeftoversAreSweptAtTheNextStart) {

@@ -96,7 +96,11 @@ Result<SourceSize> measure_source(const Shared& shared, const Transfer& transfer
   auto info = look_at_source(shared, transfer);
   if (!info) return fail(info.error());
   if (info->type != FileType::folder)
-    return SourceSize{false, true, transfer.range ? transfer.range->length : info->size, 1};
+    return SourceSize{.guessed = transfer.decompress && !transfer.size,
+                      .bytes = transfer.range                         ? transfer.range->length
+                               : transfer.decompress && transfer.size ? *transfer.size
+                                                                      : info->size,
+                      .files = 1};
   auto top = shared.roots.open_place(transfer.source, O_RDONLY | O_DIRECTORY);
   if (!top) return fail(top.error());
   return TreeMeasure(shared, go_on).run(std::move(*top));

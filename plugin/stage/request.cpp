@@ -17,7 +17,6 @@ struct Draft {
   bool has_source = false, has_target = false;
   std::optional<Durability> durability;
   bool result = false;
-  bool decompress = false;
   std::optional<Error> fault;
 
   void blame(Error error, std::string_view field) {
@@ -57,8 +56,8 @@ constexpr std::array<std::pair<std::string_view, Durability>, 3> kDurabilities{
 constexpr std::array<std::pair<std::string_view, Symlinks>, 3> kSymlinks{
     {{"keep", Symlinks::keep}, {"skip", Symlinks::skip}, {"refuse", Symlinks::refuse}}};
 constexpr std::array<std::pair<std::string_view, bool>, 2> kKinds{{{"input", false}, {"result", true}}};
-constexpr std::array<std::pair<std::string_view, bool>, 3> kDecompress{
-    {{"gzip", true}, {"zstd", true}, {"auto", true}}};
+constexpr std::array<std::pair<std::string_view, Decompress>, 3> kDecompress{
+    {{"gzip", Decompress::gzip}, {"zstd", Decompress::zstd}, {"auto", Decompress::automatic}}};
 
 Result<Place> target_place(std::string_view given) {
   auto place = parse_place(given);
@@ -119,7 +118,7 @@ bool take_words(proto::Reader& reader, Draft& draft, std::string_view key) {
   } else if (key == "symlinks") {
     transfer.symlinks = take_choice(reader, draft, key, kSymlinks).value_or(transfer.symlinks);
   } else if (key == "decompress") {
-    draft.decompress = take_choice(reader, draft, key, kDecompress).has_value();
+    transfer.decompress = take_choice(reader, draft, key, kDecompress);
   } else if (key == "cache" || key == "pin") {
     take_unserved_flag(reader, draft, key);
   } else {
@@ -160,11 +159,9 @@ void check_whole(Draft& draft) {
   if (!draft.has_source || !draft.has_target) {
     const std::string_view missing = draft.has_source ? "target" : "source";
     draft.blame(fault_of(Code::invalid_argument, std::string(missing) + " is missing; give a path"), missing);
-  } else if (draft.decompress && draft.transfer.range) {
+  } else if (draft.transfer.decompress && draft.transfer.range) {
     draft.blame(fault_of(Code::invalid_argument, "range and decompress do not go together; leave one of them out"),
                 "range");
-  } else if (draft.decompress) {
-    draft.blame(fault_of(Code::unimplemented, "decompress is not served by this version; leave it out"), "decompress");
   }
   draft.transfer.kind = draft.result ? Kind::result : Kind::input;
   draft.transfer.durability = draft.durability.value_or(draft.result ? Durability::full : Durability::file);

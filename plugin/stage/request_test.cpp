@@ -87,7 +87,6 @@ TEST(StageRequest, LosesNoWish) {
   EXPECT_EQ(with("cahce", true).error().code, Code::invalid_argument);
   EXPECT_EQ(with("cache", true).error().code, Code::unimplemented);
   EXPECT_EQ(with("pin", true).error().field, "pin");
-  EXPECT_EQ(with("decompress", "gzip").error().code, Code::unimplemented);
   EXPECT_TRUE(with("cache", false));
 }
 

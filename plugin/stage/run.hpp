@@ -22,6 +22,10 @@ struct Shared {
   TemporaryNames& names;
   Meter& meter;
   SpaceLimits space;
+  UnpackLimits unpack;
+  // A transfer writes so many bytes in all, more than was known when it was accepted. RESOURCE_EXHAUSTED beyond a
+  // quota.
+  std::function<Status(Sequence, std::uint64_t)> grown;
   std::string engine;          // "uring" or "threads"
   Journal* journal = nullptr;  // where no state is kept
 };
@@ -62,6 +66,7 @@ Ran run_transfer(const Tools& tools, const Shared& shared, const Running& runnin
 struct SourceSize {
   bool is_folder = false;
   bool complete = true;  // else it is at least so much
+  bool guessed = false;  // bytes: what comes out of a compressed source is not known
   std::uint64_t bytes = 0;
   std::uint64_t files = 0;
 };

@@ -18,10 +18,14 @@ class FileRun final : public WrittenFile {
     status_ = prepare();
     // it is opened again for its sync, which its own mode may forbid
     const bool opens = (transfer_.mode.value_or(source_.mode) & 0600U) != 0;
-    const bool waits =
-        may_wait && opens && transfer_.durability != Durability::none && length_ < FileBatch::kFileBytesMax;
+    bool waits = may_wait && opens && transfer_.durability != Durability::none && length_ < FileBatch::kFileBytesMax;
     if (waits) wish_.sync = false;
     if (status_) status_ = fill(tools);
+    if (status_ && waits && filled_.bytes >= FileBatch::kFileBytesMax) {
+      waits = false;
+      const int result = fs_.sync(file_.get());
+      if (result < 0) status_ = fail_errno(-result, "sync", transfer_.target.given);
+    }
     file_.reset();
     kept_.reset();
     if (status_ && waits) return true;
@@ -91,11 +95,16 @@ class FileRun final : public WrittenFile {
              transfer_.durability != Durability::none,
              transfer_.durability == Durability::none,
              transfer_.source.given,
-             transfer_.target.given};
+             transfer_.target.given,
+             true,
+             transfer_.decompress,
+             &shared_.unpack};
     auto range = range_of(wish_, source->info.size);
     if (!range) return fail(range.error());
     source_ = source->info;
-    length_ = range->length;
+    length_ = transfer_.decompress ? transfer_.size.value_or(range->length) : range->length;
+    if (transfer_.decompress && !transfer_.size)
+      wish_.room = [this](std::uint64_t bytes) { return room_for_more(bytes); };
     if (auto allowed = shared_.roots.allow(transfer_.target); !allowed) return allowed;
     if (transfer_.target.folder)
       return fail(Code::invalid_argument, "the target " + quoted(transfer_.target.given) +
@@ -108,7 +117,15 @@ class FileRun final : public WrittenFile {
     if (!key) return fail(key.error());
     key_ = std::move(*key);
     if (shared_.targets.replaced(key_, running_.sequence)) return fail(replaced_error(transfer_));
-    return check_space(fs_, spot_.folder.get(), shared_.space, range->length, transfer_.target.given);
+    return check_space(fs_, spot_.folder.get(), shared_.space, length_, transfer_.target.given);
+  }
+
+  // How much a decompressed file takes is known as it is written.
+  Status room_for_more(std::uint64_t bytes) {
+    grown_ += bytes;
+    if (grown_ > length_)
+      if (auto grown = shared_.grown(running_.sequence, grown_); !grown) return grown;
+    return check_space(fs_, spot_.folder.get(), shared_.space, bytes, transfer_.target.given);
   }
 
   Status check_target(const FileInfo& source) const {
@@ -142,7 +159,12 @@ class FileRun final : public WrittenFile {
         last = written;
       };
     auto filled = fill_file(
-        tools, [this] { return open_source(); }, file_.get(), wish_, pace, kept_ ? &*kept_ : nullptr);
+        tools,
+        [this] {
+          grown_ = 0;
+          return open_source();
+        },
+        file_.get(), wish_, pace, kept_ ? &*kept_ : nullptr);
     if (!filled) return fail(filled.error());
     filled_ = std::move(*filled);
     return {};
@@ -221,8 +243,9 @@ class FileRun final : public WrittenFile {
   TargetKey key_;
   std::optional<Temporary> temporary_;  // after spot_, whose folder it needs
   Filled filled_;
-  FileInfo source_;  // when it was looked at first
-  std::uint64_t length_ = 0;
+  FileInfo source_;           // when it was looked at first
+  std::uint64_t length_ = 0;  // as far as it is known beforehand
+  std::uint64_t grown_ = 0;
   Fd file_;  // the temporary, open for both
   std::optional<Kept> kept_;
   std::optional<JournalId> record_;

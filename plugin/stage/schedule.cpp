@@ -94,6 +94,21 @@ bool Schedule::withdraw(Sequence transfer) {
   return true;
 }
 
+Status Schedule::grown(Sequence transfer, std::uint64_t bytes) {
+  Ticket& ticket = tickets_.at(transfer);
+  if (limits_.quota_per_client == 0 || bytes <= ticket.bytes) return {};
+  std::uint64_t& used = bytes_by_client_[ticket.client];
+  const std::uint64_t more = bytes - ticket.bytes;
+  if (used + more > limits_.quota_per_client)
+    return exhausted("decompressed, it would bring its client beyond the " + std::to_string(limits_.quota_per_client) +
+                         " bytes that may be accepted and unfinished (stage.quota_per_client); stage it when others "
+                         "are done",
+                     bytes <= limits_.quota_per_client);
+  used += more;
+  ticket.bytes = bytes;
+  return {};
+}
+
 void Schedule::ended(Sequence transfer) {
   const auto at = tickets_.find(transfer);
   assert(at != tickets_.end());

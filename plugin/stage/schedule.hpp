@@ -55,6 +55,9 @@ class Schedule {
   [[nodiscard]] std::optional<Clock::time_point> next_deadline() const;
   // Takes it out of the queue; false where it is not queued.
   bool withdraw(Sequence transfer);
+  // It turned out to have so many bytes in all, where these are more than was known; RESOURCE_EXHAUSTED, and nothing
+  // counted, where its client may not have as many.
+  Status grown(Sequence transfer, std::uint64_t bytes);
   // It is no more: it counts against nothing.
   void ended(Sequence transfer);
 

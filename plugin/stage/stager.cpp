@@ -75,18 +75,32 @@ std::string owner_of(const Options& options) {
 Stager::Stager(Options options, const BufferPlan& plan, Fs& fs, std::string engine, MakeQueue make_queue)
     : options_(std::move(options)),
       plan_(plan),
+      spare_bytes_(options_.bytes_in_flight_max - options_.threads * plan.whole()),
+      memory_(spare_bytes_),
       fs_(fs),
       make_queue_(std::move(make_queue)),
       roots_(fs),
       names_(owner_of(options_)),
       meter_({options_.bandwidth_max, options_.bandwidth_max_input, options_.bandwidth_max_result}),
-      shared_{fs_, roots_, targets_, names_, meter_, options_.space, std::move(engine), nullptr},
+      shared_{fs_,
+              roots_,
+              targets_,
+              names_,
+              meter_,
+              options_.space,
+              {options_.decompress_ratio_max, spare_bytes_, memory_},
+              [this](Sequence transfer, std::uint64_t bytes) { return grown(transfer, bytes); },
+              std::move(engine),
+              nullptr},
       schedule_(options_.schedule) {}
 
 Result<std::unique_ptr<Stager>> Stager::open(Options options, Fs& fs, std::string engine, MakeQueue make_queue) {
   if (options.threads == 0 || options.threads > kThreadsMax)
     return fail(Code::invalid_argument,
                 "threads is " + std::to_string(options.threads) + "; give 1 to " + std::to_string(kThreadsMax));
+  if (!(options.decompress_ratio_max >= 1))
+    return fail(Code::invalid_argument, "decompress_ratio_max is " + std::to_string(options.decompress_ratio_max) +
+                                            "; give a number from 1 on");
   auto plan = plan_buffers(options.bytes_in_flight_max, options.threads);
   if (!plan) return fail(plan.error());
   std::unique_ptr<Stager> stager(new Stager(std::move(options), *plan, fs, std::move(engine), std::move(make_queue)));
@@ -112,7 +126,7 @@ void Stager::start() {
   for (const ChecksumKind kind : {ChecksumKind::sha256, ChecksumKind::md5}) make_hasher(kind);
   survey_.at(Clock::time_point::min(), [this] { confine_here(); });
   for (unsigned i = 0; i < options_.threads; ++i) {
-    Worker& worker = workers_.emplace_back(false);
+    Worker& worker = workers_.emplace_back();
     worker.thread = std::thread([this, &worker] { work(worker); });
   }
   keeper_ = std::thread([this] { keep_deadlines(); });
@@ -206,6 +220,11 @@ void Stager::finish(const Job& job, Outcome outcome) {
   }
   targets_.ended(job.sequence);
   job.call->set_outcome(job.index, std::move(outcome));
+}
+
+Status Stager::grown(Sequence transfer, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  return schedule_.grown(transfer, bytes);
 }
 
 void Stager::expire(std::unique_lock<std::mutex>& lock) {

@@ -34,6 +34,7 @@ struct Options {
   std::uint64_t bandwidth_max_input = 0;
   std::uint64_t bandwidth_max_result = 0;
   SpaceLimits space;
+  double decompress_ratio_max = kDecompressRatioDefault;
   ScheduleLimits schedule;
   Symlinks symlinks = Symlinks::keep;
   bool confine = true;     // with roots: the threads that follow paths, to the roots, where the kernel can
@@ -47,6 +48,7 @@ struct Options {
 struct BufferPlan {
   unsigned count = 0;
   std::uint32_t bytes = 0;
+  [[nodiscard]] std::uint64_t whole() const { return std::uint64_t{count} * bytes; }
 };
 Result<BufferPlan> plan_buffers(std::uint64_t bytes_in_flight_max, unsigned threads);
 
@@ -99,8 +101,10 @@ class Stager final : private Helpers {
   };
   // An I/O thread.
   struct Worker {
-    explicit Worker(bool is_stand_in) : stands_in(is_stand_in) {}
-    const bool stands_in;
+    Worker() = default;
+    explicit Worker(Memory::Share memory) : memory_of_stand_in(std::move(memory)) {}
+    [[nodiscard]] bool stands_in() const { return memory_of_stand_in.has_value(); }
+    const std::optional<Memory::Share> memory_of_stand_in;
     Post post;
     std::thread thread;
     bool ended = false;
@@ -119,6 +123,7 @@ class Stager final : private Helpers {
   std::unique_ptr<IoQueue> new_queue(const Buffers& buffers);
   void replace_lost(std::unique_ptr<IoQueue>& io, std::unique_ptr<Buffers>& buffers);
   void confine_here();
+  Status grown(Sequence transfer, std::uint64_t bytes);
   Status open_journal();
   void sweep_dead();
   void keep_deadlines();
@@ -145,6 +150,8 @@ class Stager final : private Helpers {
 
   const Options options_;
   const BufferPlan plan_;
+  const std::uint64_t spare_bytes_;  // of the byte budget, beyond the threads' buffers: for stand-ins and for zstd
+  Memory memory_;                    // likewise
   WatchedFs fs_;
   Mounts mounts_;
   MakeQueue make_queue_;

@@ -38,13 +38,15 @@ std::uint64_t Stager::measured_bytes(const Request& request, std::vector<std::ui
 bool Stager::measure(Call& call, const std::function<bool()>& go_on) {
   SourceSize sum;
   for (const Transfer& transfer : call.transfers()) {
-    const auto size = go_on() ? measure_source(shared_, transfer, go_on) : Result<SourceSize>(SourceSize{false, false});
+    const auto size =
+        go_on() ? measure_source(shared_, transfer, go_on) : Result<SourceSize>(SourceSize{.complete = false});
     if (!size) continue;
     if (!size->complete) return false;
     sum.bytes += size->bytes;
+    sum.guessed = sum.guessed || size->guessed;
     sum.files += size->files;
   }
-  call.set_totals(sum.bytes, sum.files);
+  call.set_totals(sum.guessed ? std::nullopt : std::optional(sum.bytes), sum.files);
   return true;
 }
 

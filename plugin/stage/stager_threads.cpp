@@ -81,24 +81,25 @@ void Stager::join_ended(std::unique_lock<std::mutex>& lock) {
   }
 }
 
-// Each has its share of the byte budget, which is the limit.
+// Each has its share of the byte budget, which is the limit; windows of zstd may hold more of it at the moment.
 bool Stager::may_have_one_more() const {
-  const std::uint64_t threads = options_.threads + stand_ins_.size() + 1;
-  return stand_ins_.size() < kStandInsMax && threads * plan_.count * plan_.bytes <= options_.bytes_in_flight_max;
+  return stand_ins_.size() < kStandInsMax && memory_.has(plan_.whole());
 }
 
-// Threads are missing: some hang in a disk, or none has got on for long, whatever keeps them.
+// Threads are missing: some hang in a disk, or wait for memory, or none has got on for long, whatever keeps them.
 bool Stager::wants_stand_in(Clock::time_point now) {
   const std::uint64_t steps = meter_.steps.load(std::memory_order_relaxed);
   if ((schedule_.queued() == 0 && batch_.empty()) || steps != std::exchange(steps_seen_, steps)) stuck_since_ = now;
   const bool all_stuck = now - stuck_since_ >= Hangs::kHangs;
-  return all_stuck || stand_ins_.size() < hangs_.threads();
+  return all_stuck || stand_ins_.size() < hangs_.threads() + memory_.waiting;
 }
 
 void Stager::stand_in_where_threads_hang() {
   const auto now = Clock::now();
   if (!wants_stand_in(now) || idle_ > 0 || !may_have_one_more()) return;
-  Worker& one = stand_ins_.emplace_back(true);
+  auto memory = memory_.take(plan_.whole());
+  if (!memory) return;
+  Worker& one = stand_ins_.emplace_back(std::move(*memory));
   const MayBegin may = may_begin(one);
   if (!schedule_.has_next(may) && !batch_.has(may)) return stand_ins_.pop_back();
   stuck_since_ = now;
@@ -122,7 +123,7 @@ void Stager::stand_in_where_threads_hang() {
 MayBegin Stager::may_begin(const Worker& me) const {
   if (stopping_) return [](const Devices&) { return true; };
   const MayBegin free = [this](const Devices& devices) { return hangs_.free(devices); };
-  if (me.stands_in && (!may_have_one_more() || schedule_.has_next(free) || batch_.has(free))) return free;
+  if (me.stands_in() && (!may_have_one_more() || schedule_.has_next(free) || batch_.has(free))) return free;
   return [this](const Devices& devices) { return hangs_.open(devices); };
 }
 
@@ -155,14 +156,15 @@ void Stager::confine_here() {
 
 // A stand-in helps no tree, which may be what hangs, and ends as soon as another thread is free.
 bool Stager::wait_for_work(std::unique_lock<std::mutex>& lock, const Worker& me) {
-  if (!me.stands_in && ++idle_ == 1 && !stand_ins_.empty()) work_.notify_all();
+  if (!me.stands_in() && ++idle_ == 1 && !stand_ins_.empty()) work_.notify_all();
   const auto has_work = [&] {
     const MayBegin may = may_begin(me);
     return schedule_.has_next(may) || batch_.has(may);
   };
-  work_.wait(lock, [&] { return stopping_ || has_work() || (me.stands_in ? idle_ > 0 : tree_with_work() != nullptr); });
-  if (!me.stands_in) --idle_;
-  return !stopping_ && (!me.stands_in || has_work());
+  work_.wait(lock,
+             [&] { return stopping_ || has_work() || (me.stands_in() ? idle_ > 0 : tree_with_work() != nullptr); });
+  if (!me.stands_in()) --idle_;
+  return !stopping_ && (!me.stands_in() || has_work());
 }
 
 void Stager::work(Worker& me) {
@@ -180,7 +182,7 @@ void Stager::work(Worker& me) {
     const auto next = written.empty() ? schedule_.next(may) : std::nullopt;
     const std::optional<Job> job = next ? std::optional(job_of(*next)) : std::nullopt;
     if (!job && written.empty()) written = batch_.take(may);
-    const std::shared_ptr<TreeRun> tree = job || !written.empty() || me.stands_in ? nullptr : tree_with_work();
+    const std::shared_ptr<TreeRun> tree = job || !written.empty() || me.stands_in() ? nullptr : tree_with_work();
     if (!job && tree == nullptr && written.empty()) continue;
     stays = true;
     if (job) ++running_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "plugin/stage/checksum.hpp"
+#include "plugin/stage/decoder.hpp"
 #include "plugin/stage/place.hpp"
 #include "plugin/stage/result.hpp"
 
@@ -29,6 +30,7 @@ struct Transfer {
   std::optional<Range> range;
   std::optional<std::uint64_t> size;  // of the bytes that get published
   std::optional<ChecksumWish> checksum;
+  std::optional<Decompress> decompress;
   std::optional<std::uint32_t> mode;
   Kind kind = Kind::input;
   std::int64_t priority = 0;

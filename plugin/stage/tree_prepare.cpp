@@ -72,6 +72,7 @@ Outcome TreeRun::run(const Tools& tools) {
 Status TreeRun::refuse_wishes() const {
   const char* wish = transfer_.range                                               ? "range"
                      : transfer_.size                                              ? "size"
+                     : transfer_.decompress                                        ? "decompress"
                      : transfer_.checksum && !transfer_.checksum->expected.empty() ? "checksum"
                                                                                    : nullptr;
   if (wish == nullptr) return {};

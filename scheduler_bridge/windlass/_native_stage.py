@@ -1,8 +1,10 @@
 """Staging in this process by the library (plugin/include/windlass/windlass.h), or by `legacy` where there is none.
 
-A process has one stager for each (engine, roots, state): it owns the I/O threads. Idle ones beyond a few are closed,
-the rest at exit; a forked child begins with none. Any thread may stage; each waits for its own call.
-`WINDLASS_STAGE__ENGINE` (auto, uring, threads) chooses how files are read and written.
+A process has one stager for each (engine, roots, state, limit of decompressing): it owns the I/O threads. Idle ones
+beyond a few are closed, the rest at exit; a forked child begins with none. Any thread may stage; each waits for its own
+call.
+`WINDLASS_STAGE__ENGINE` (auto, uring, threads) chooses how files are read and written, and
+`WINDLASS_STAGE__DECOMPRESS_RATIO_MAX` is what `stage.decompress_ratio_max` is to a daemon.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from ctypes import POINTER, byref, c_char_p, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_double, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ import msgpack
 from ._errors import InvalidTransfer, StageError, Unavailable, stage_error_of
 from ._native import Error, library, new_error
 from ._stage_encode import StageRequest
+from ._stage_limits import decompress_ratio_max
 from ._stage_progress import Counts, ProgressArgument
 from ._stage_report import StageReport, report_from_body
 from ._stage_run import run_stage
@@ -30,11 +33,14 @@ from ._stage_transfer import Transfer
 from ._stats import count
 
 Path = str | os.PathLike[str]
-Key = tuple[int, tuple[bytes, ...], bytes | None]
+Key = tuple[int, tuple[bytes, ...], bytes | None, float]
 
 ENGINES = {"auto": 0, "uring": 1, "threads": 2}
 ENGINE_VARIABLE = "WINDLASS_STAGE__ENGINE"
 IDLE_MAX = 4
+# So that each thread's share has room for a window of 128 MiB, the largest that zstd takes unasked. It is held while
+# such a file is decompressed, and else a few MiB.
+BYTES_IN_FLIGHT_MAX = 512 << 20
 
 _log = logging.getLogger("windlass.stage")
 
@@ -62,6 +68,7 @@ class _Options(ctypes.Structure):
         ("owner", c_char_p),
         ("bandwidth_max_input", c_uint64),
         ("bandwidth_max_result", c_uint64),
+        ("decompress_ratio_max", c_double),
     )
 
 
@@ -136,7 +143,8 @@ def _key(roots: Sequence[Path] | None, state: Path | None) -> Key:
     if state is not None and not os.fspath(state):
         raise InvalidTransfer("state is empty; give the path of a folder, or None")
     folders = tuple(os.fsencode(root) for root in roots or ())
-    return ENGINES[name], folders, None if state is None else os.path.abspath(os.fsencode(state))
+    folder = None if state is None else os.path.abspath(os.fsencode(state))
+    return ENGINES[name], folders, folder, decompress_ratio_max()
 
 
 class NativeCall:
@@ -183,8 +191,14 @@ class _Stager:
 
     def __init__(self, key: Key) -> None:
         self._library = _declared(library())
-        engine, roots, state = key
-        options = _Options(size=ctypes.sizeof(_Options), engine=engine, state_path=state)
+        engine, roots, state, ratio = key
+        options = _Options(
+            size=ctypes.sizeof(_Options),
+            engine=engine,
+            state_path=state,
+            bytes_in_flight_max=BYTES_IN_FLIGHT_MAX,
+            decompress_ratio_max=ratio,
+        )
         if roots:
             options.roots = (c_char_p * len(roots))(*roots)
             options.roots_count = len(roots)

@@ -22,12 +22,12 @@ class Transfer:
     source      a path, or a URL: file://, http(s)://, s3://bucket/key, windlass://node/path; a folder is a tree
     target      the path of the file (or tree) itself, or for results s3://... or windlass://node/path
     range       (first byte, length) of the source
-    size        how many bytes must get published
+    size        how many bytes must get published (of what comes out, where it is decompressed; a checksum likewise)
     checksum    "xxh3:HEX" (or crc32c, crc64nvme, sha256, md5) to check, or the bare name to compute and report
     mode        exact permission bits of the target, such as 0o640; None: the source's
     priority    higher first
     deadline    seconds from the call on, or an aware datetime: what has not begun by then ends `expired`
-    decompress  "gzip", "zstd", or "auto"
+    decompress  "gzip", "zstd", or "auto": by the first bytes; what is neither is copied as it is
     cache, pin  through the node's cache; in process both do nothing
     kind        "input", or "result" (which is `full` durable unless told otherwise)
     durability  "none": renamed; "file": synced before; "full": its folders too

@@ -103,11 +103,6 @@ def test_what_is_not_served_is_refused_by_name(stager: Stager, folder: Path, sou
     assert not (folder / "t0").exists()
 
 
-def test_decompress_is_refused_by_name(stager: Stager, folder: Path) -> None:
-    with pytest.raises(Unimplemented, match="decompress"):
-        stager.stage([Transfer(written(folder / "s", b"x"), folder / "t", decompress="auto")])
-
-
 def test_cache_and_pin_do_nothing_in_process(stager: Stager, folder: Path) -> None:
     source = written(folder / "s", b"x")
     if stager.rooted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import json
 import os
 import pty
@@ -146,6 +147,17 @@ def test_stage_brings_a_file(run: Any, tmp_path: Path) -> None:
     assert "done" in told.out and "crc32c:" in told.out
     assert (tmp_path / "t").read_bytes() == b"234"
     assert (tmp_path / "t").stat().st_mode & 0o777 == 0o640
+
+
+def test_stage_undoes_what_was_compressed(run: Any, tmp_path: Path) -> None:
+    source = written(tmp_path / "source.gz", gzip.compress(b"12345"))
+    told = run("stage", source, tmp_path / "t", "--decompress", "auto", "--size", "5")
+    assert told.code == 0
+    assert (tmp_path / "t").read_bytes() == b"12345"
+    told = run("stage", source, tmp_path / "u", "--decompress", "zstd")
+    assert told.code == 1
+    assert "DATA_LOSS" in told.err and "but as gzip does" in told.err
+    assert "--decompress" in run("stage", "--help").out
 
 
 def test_stage_tells_programs_all(run: Any, tmp_path: Path) -> None:

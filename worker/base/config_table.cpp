@@ -81,9 +81,7 @@ constexpr Setting kSettings[] = {
      .help = "How long parts of interrupted transfers are kept to go on from. Needs state.path.", .least = kSecond,
      .most = 365 * 24 * kHour},
     {WINDLASS_SETTING(stage.decompress_ratio_max), .type = Type::number,
-     .help = "How many times larger than its source a decompressed file may get. Read and checked; decompression is "
-             "not served "
-             "yet and is refused.",
+     .help = "How many times larger than its source a decompressed file may get; a transfer that goes beyond is ended.",
      .least = 1, .most = 1e6},
     {WINDLASS_SETTING(stage.fallback), .type = Type::choice,
      .help = "`legacy` lets clients copy in their own process where no daemon had accepted the call. Clients take it "

@@ -249,6 +249,7 @@ typedef struct windlass_stage_options {
   const char* owner;      /* stands in the temporaries' names; NULL: made from the process */
   uint64_t bandwidth_max_input; /* bytes/s of inputs and of results alone, beneath bandwidth_max; 0: no limit of their own */
   uint64_t bandwidth_max_result;
+  double decompress_ratio_max; /* how many times larger than its source a decompressed file may get; 0: 1,000 */
 } windlass_stage_options;
 
 WINDLASS_API windlass_code windlass_stager_open(const windlass_stage_options* options, windlass_stager** stager, windlass_error* error);

@@ -35,6 +35,7 @@ class QuietPace final : public Pace {
   void moved(std::uint64_t bytes) override { bytes_moved += bytes; }
   void holding(std::int64_t bytes) override { held += bytes; }
   void plain_instead() override { ++fallbacks; }
+  Status rest(int) override { return admit(0); }
   std::int64_t cancel_after = -1;
   std::uint64_t bytes_moved = 0;
   std::int64_t held = 0;

@@ -129,7 +129,7 @@ def _add_stage_command(command: Callable[..., argparse.ArgumentParser]) -> None:
     stage.add_argument("--mode", type=_octal, metavar="OCTAL", help="permission bits, such as 640 (the source's)")
     stage.add_argument("--priority", type=int, default=0, metavar="N", help="higher goes first (0)")
     stage.add_argument("--deadline", type=float, metavar="SECONDS", help="do not begin after this time")
-    stage.add_argument("--decompress", metavar="HOW", help="gzip, zstd or auto")
+    stage.add_argument("--decompress", metavar="HOW", help="undo gzip or zstd on the way, or auto: by the first bytes")
     stage.add_argument(
         "--kind", default="input", metavar="KIND", help="input (default) or result, which is fully synced"
     )

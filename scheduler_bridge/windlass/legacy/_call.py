@@ -10,6 +10,7 @@ from typing import Any
 
 from .._errors import Code
 from .._stage_encode import StageRequest
+from .._stage_limits import decompress_ratio_max
 from .._stage_progress import Counts
 from .._stage_report import StageReport, report_from_body
 from ._copy import File, Wish, publish_file
@@ -41,6 +42,7 @@ class Call:
         self._places = places
         self._tell = tell
         self._stopped = stopped
+        self._ratio = decompress_ratio_max()
         self._bytes = self._files = 0
         self._totals: tuple[int | None, int | None] = (None, None)
 
@@ -53,6 +55,8 @@ class Call:
         with ORDER.call(len(self._wishes)) as tickets:
             for row in order:
                 ends[row] = self._end(row, tickets[row])
+        total, files = self._totals
+        self._totals = (self._bytes if total is None else total, self._files if files is None else files)
         return report_from_body({"seconds": time.monotonic() - begun, "transfers": ends}, self._request.transfers)
 
     def counts(self) -> Counts:
@@ -82,7 +86,7 @@ class Call:
         return end
 
     def _transfer(self, wire: dict[str, Any], ticket: int, end: dict[str, Any]) -> None:
-        wish = _wish(wire)
+        wish = _wish(wire, self._ratio)
         fd = self._places.open_source(wire["source"])
         try:
             if modes.S_ISDIR(os.fstat(fd).st_mode):
@@ -112,7 +116,7 @@ class Call:
 
     def _tree(self, wire: dict[str, Any], wish: Wish, ticket: int, fd: int, end: dict[str, Any]) -> None:
         source, target = wire["source"], wire["target"]
-        for name in ("range", "size"):
+        for name in ("range", "size", "decompress"):
             if name in wire:
                 raise invalid(f"{name} is not for a tree, and {quoted(source)} is a folder; leave it out")
         if wish.digits is not None:
@@ -197,7 +201,7 @@ def _upwards(folder: int) -> list[os.stat_result]:
         os.close(fd)
 
 
-def _wish(wire: dict[str, Any]) -> Wish:
+def _wish(wire: dict[str, Any], ratio: float) -> Wish:
     name, _, digits = wire.get("checksum", "").partition(":")
     stretch = wire.get("range")
     return Wish(
@@ -206,6 +210,8 @@ def _wish(wire: dict[str, Any]) -> Wish:
         checksum=name or None,
         digits=digits or None,
         mode=wire.get("mode"),
+        decompress=wire.get("decompress"),
+        ratio=ratio,
         durability=wire.get("durability") or ("full" if wire.get("kind") == "result" else "file"),
     )
 
@@ -225,8 +231,10 @@ def _told(fault: Fault) -> dict[str, Any]:
 
 
 def _totals(wishes: list[dict[str, Any]], places: Places) -> tuple[int | None, int | None]:
-    """Bytes and files of the whole call; None as soon as there is a tree, which is not looked through beforehand."""
-    total = files = 0
+    """Bytes and files of the whole call; None as soon as there is a tree, which is not looked through beforehand. How
+    many bytes come out of a compressed source is known where it was said."""
+    total: int | None = 0
+    files = 0
     for wish in wishes:
         try:
             fd = places.open_source(wish["source"])
@@ -237,5 +245,9 @@ def _totals(wishes: list[dict[str, Any]], places: Places) -> tuple[int | None, i
         os.close(fd)
         if modes.S_ISDIR(info.st_mode):
             return None, None
-        total += wish["range"][1] if "range" in wish else info.st_size
+        if "decompress" in wish and "size" not in wish:
+            total = None
+        if total is not None:
+            stretch = wish["range"][1] if "range" in wish else info.st_size
+            total += wish["size"] if "decompress" in wish else stretch
     return total, files

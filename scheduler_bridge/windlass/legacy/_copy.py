@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .._errors import Code
+from .._stage_limits import RATIO_DEFAULT
 from ._digests import Digest, new_digest, update_zeros
 from ._faults import Fault, during, invalid, quoted
 from ._places import Spot
 from ._publish import refuse_unless_file, remove, rename, temporary_name
+from ._unpack import Bounds, packing_in, unpack
 
 REREADS_MAX = 3
 _CHUNK = 4 << 20
@@ -29,6 +31,8 @@ class Wish:
     digits: str | None = None  # what it has to be
     mode: int | None = None
     durability: str = "file"
+    decompress: str | None = None
+    ratio: float = RATIO_DEFAULT  # of what comes out to what is read
 
 
 @dataclass
@@ -92,7 +96,7 @@ def _publish_once(file: File, wish: Wish, fd: int) -> tuple[int, str | None]:
     try:
         try:
             digest = new_digest(wish.checksum) if wish.checksum else None
-            _copy(file, fd, out, first, length, digest)
+            length = _fill(file, wish, fd, out, (first, length), digest, before)
             if _identity(before) != _identity(os.fstat(fd)):
                 raise _Changed
             checksum = _checked(file, wish, digest)
@@ -128,13 +132,47 @@ def _stretch(file: File, wish: Wish, size: int) -> tuple[int, int]:
         raise invalid(
             f"the range {first}+{length} goes past the end of {quoted(file.path)}, which has {size} bytes; shorten it"
         )
+    if wish.decompress is None:
+        _check_size(file, wish, length)
+    return first, length
+
+
+def _check_size(file: File, wish: Wish, length: int) -> None:
     if wish.size is not None and wish.size != length:
         raise Fault(
             Code.DATA_LOSS,
             f"{quoted(file.path)} would give {length} bytes, asked for were {wish.size}; "
             "check that the source is the right one and complete",
         )
-    return first, length
+
+
+def _fill(
+    file: File, wish: Wish, fd: int, out: int, stretch: tuple[int, int], digest: Digest | None, before: os.stat_result
+) -> int:
+    """Copied, or decompressed; how many bytes were written."""
+    if wish.decompress is not None:
+        try:
+            packing = packing_in(fd, file.path, wish.decompress)
+            if packing is not None:
+                write = _writer(file, out, digest)
+                return unpack(fd, file.path, packing, Bounds(wish.size, wish.ratio), write)
+        except Fault:
+            if _identity(before) != _identity(os.fstat(fd)):
+                raise _Changed from None  # bytes that were exchanged meanwhile may look damaged
+            raise
+        _check_size(file, wish, stretch[1])
+    _copy(file, fd, out, *stretch, digest)
+    return stretch[1]
+
+
+def _writer(file: File, out: int, digest: Digest | None) -> Callable[[bytes, int], None]:
+    def write(chunk: bytes, at: int) -> None:
+        if digest is not None:
+            digest.update(chunk)
+        _write(file, out, chunk, at)
+        file.advance(len(chunk))
+
+    return write
 
 
 def _copy(file: File, fd: int, out: int, first: int, length: int, digest: Digest | None) -> None:

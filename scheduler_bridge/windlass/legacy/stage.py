@@ -81,8 +81,6 @@ def _served(request: StageRequest) -> StageRequest:
             if not is_local(wish[name]):
                 scheme = wish[name].partition(b"://")[0].decode()
                 raise _unserved(f"transfers[{row}].{name}: {scheme}:// is not served here; give a path", transfer)
-        if "decompress" in wish:
-            raise _unserved(f"transfers[{row}].decompress is not served here; leave it out", transfer)
     return request
 
 
