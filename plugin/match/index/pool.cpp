@@ -53,8 +53,7 @@ Pool::Pool(const Problem& problem, const Scoring& scoring, const Ranks& ranks, c
   if (packing_) {
     bands_.build(entries);
   } else {
-    table_.reserve(entries.size());
-    for (const Entry& entry : entries) table_.push(entry, tie_[root_[entry.group]]);
+    table_.build(entries, [&](int32_t group) { return tie_[root_[group]]; });
   }
 }
 

@@ -1,43 +1,36 @@
 #include "plugin/match/index/table.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace windlass::match {
 
-void Table::reserve(size_t entries) {
-  const size_t cells_needed = (entries + kLanes - 1) / kLanes;
-  key_.reserve(entries);
-  group_.reserve(entries);
-  cell_.reserve(entries);
-  ranks_.reserve(cells_needed * rows_);
-  tops_.reserve((cells_needed + kLanes - 1) / kLanes * rows_);
-  live_.reserve(cells_needed);
-  low_.reserve(cells_needed);
-  tie_.reserve(cells_needed);
+// Entries from the first on stay, and what follows them in the last cell is empty; all are live. Tops are to be raised.
+void Table::resize(size_t entries) {
+  const size_t count = (entries + kLanes - 1) / kLanes;
+  entries_ = entries;
+  dead_ = 0;
+  key_.resize(entries);
+  group_.resize(entries);
+  ranks_.resize(count * rows_);
+  live_.assign(count, ~uint64_t{0});
+  low_.resize(count);
+  tie_.resize(count, std::numeric_limits<int32_t>::max());
+  const size_t left = entries % kLanes;
+  if (left == 0) return;
+  live_.back() >>= kLanes - left;
+  for (size_t row = 0; row < rows_; ++row) std::fill_n(ranks(count - 1)[row].byte + left, kLanes - left, uint8_t{0});
 }
 
-void Table::push(const Entry& entry, int32_t tie) {
-  const size_t lane = entries_++ % kLanes;
-  if (lane == 0) {
-    if (cells() % kLanes == 0) tops_.resize(tops_.size() + rows_);
-    ranks_.resize(ranks_.size() + rows_);
-    live_.push_back(0);
-    low_.push_back(entry.key);
-    tie_.push_back(tie);
+void Table::raise_tops() {
+  tops_.assign((cells() + kLanes - 1) / kLanes * rows_, Lanes{});
+  for (size_t cell = 0; cell < cells(); ++cell) {
+    for (size_t row = 0; row < rows_; ++row) {
+      uint8_t most = 0;
+      for (const uint8_t rank : ranks(cell)[row].byte) most = std::max(most, rank);
+      tops(cell)[row].byte[cell % kLanes] = most;
+    }
   }
-  const size_t cell = cells() - 1;
-  const auto bytes = bytes_of(entry.ranks);
-  for (size_t row = 0; row < rows_; ++row) {
-    ranks(cell)[row].byte[lane] = bytes[row];
-    uint8_t& top = tops(cell)[row].byte[cell % kLanes];
-    top = std::max(top, bytes[row]);
-  }
-  live_[cell] |= uint64_t{1} << lane;
-  tie_[cell] = std::min(tie_[cell], tie);
-  key_.push_back(entry.key);
-  group_.push_back(entry.group);
-  if (cell_.size() <= static_cast<size_t>(entry.group)) cell_.resize(static_cast<size_t>(entry.group) + 1);
-  cell_[entry.group] = static_cast<int32_t>(cell);
 }
 
 void Table::erase(const Slot& slot) {
@@ -70,31 +63,26 @@ size_t Table::first_cell(const Key& from) const {
 
 void Table::tidy() {
   if (dead_ < kLanes || dead_ * 3 < entries_) return;
-  Table packed(rows_, kernel_);
-  packed.reserve(entries_ - dead_);
-  packed.cell_.resize(cell_.size());
+  size_t kept = 0;
   for (size_t cell = 0; cell < cells(); ++cell) {
+    const int32_t tie = tie_[cell];
     for (uint64_t mask = live_[cell]; mask != 0; mask &= mask - 1) {
       const auto lane = static_cast<size_t>(std::countr_zero(mask));
-      uint64_t bytes = 0;
-      for (size_t row = 0; row < rows_; ++row) {
-        bytes |= static_cast<uint64_t>(ranks(cell)[row].byte[lane]) << (8 * row);
+      const size_t at = cell * kLanes + lane, to = kept / kLanes, place = kept % kLanes;
+      if (place == 0) {
+        low_[to] = key_[at];
+        tie_[to] = tie;
       }
-      const size_t at = cell * kLanes + lane;
-      packed.push({key_[at], bytes, group_[at]}, tie_[cell]);
+      key_[kept] = key_[at];
+      group_[kept] = group_[at];
+      cell_[group_[at]] = static_cast<int32_t>(to);
+      tie_[to] = std::min(tie_[to], tie);
+      for (size_t row = 0; row < rows_; ++row) ranks(to)[row].byte[place] = ranks(cell)[row].byte[lane];
+      ++kept;
     }
   }
-  const auto adopt = [](auto& mine, auto& theirs) { mine.swap(theirs); };
-  adopt(key_, packed.key_);
-  adopt(group_, packed.group_);
-  adopt(ranks_, packed.ranks_);
-  adopt(tops_, packed.tops_);
-  adopt(live_, packed.live_);
-  adopt(low_, packed.low_);
-  adopt(tie_, packed.tie_);
-  adopt(cell_, packed.cell_);
-  entries_ = packed.entries_;
-  dead_ = 0;
+  resize(kept);
+  raise_tops();
 }
 
 }  // namespace windlass::match

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "plugin/match/index/kernels.hpp"
@@ -20,10 +21,9 @@ class Table {
  public:
   Table(size_t rows, const Kernel& kernel) : rows_(rows), kernel_(kernel) {}
 
-  // Room for so many entries and groups.
-  void reserve(size_t entries);
-  // Entries ascend by key.
-  void push(const Entry& entry, int32_t tie);
+  // Takes in all entries, which ascend by key and are groups 0, 1, ... in this order. `tie`: by group.
+  template <typename Tie>
+  void build(std::span<const Entry> entries, Tie tie);
   void erase(const Slot& slot);
   // Puts back what was erased since the last `tidy`.
   void revive(const Slot& slot, uint64_t ranks);
@@ -48,6 +48,8 @@ class Table {
   };
 
   size_t cells() const { return live_.size(); }
+  void resize(size_t entries);
+  void raise_tops();
   Lanes* ranks(size_t cell) { return &ranks_[cell * rows_]; }
   Lanes* tops(size_t cell) { return &tops_[cell / kLanes * rows_]; }
   size_t first_cell(const Key& from) const;
@@ -67,6 +69,24 @@ class Table {
   std::vector<int32_t> tie_;    // by cell: no group in it has a lower one
   std::vector<int32_t> cell_;   // by group
 };
+
+template <typename Tie>
+void Table::build(std::span<const Entry> entries, Tie tie) {
+  resize(entries.size());
+  cell_.resize(entries.size());
+  for (size_t at = 0; at < entries.size(); ++at) {
+    const Entry& entry = entries[at];
+    const size_t cell = at / kLanes, lane = at % kLanes;
+    if (lane == 0) low_[cell] = entry.key;
+    const auto bytes = bytes_of(entry.ranks);
+    for (size_t row = 0; row < rows_; ++row) ranks(cell)[row].byte[lane] = bytes[row];
+    key_[at] = entry.key;
+    group_[at] = entry.group;
+    cell_[entry.group] = static_cast<int32_t>(cell);
+    tie_[cell] = std::min(tie_[cell], tie(entry.group));
+  }
+  raise_tops();
+}
 
 template <typename Tie>
 void Table::raise_tie(const Slot& slot, Tie tie) {
