@@ -1,6 +1,7 @@
 #include "plugin/match/index/ranks.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 namespace windlass::match {
@@ -53,6 +54,7 @@ Ranks::Ranks(const Problem& problem) {
     row.dimension = candidate.dimension;
     row.bounds.fill(std::numeric_limits<int64_t>::max());
     const size_t count = std::min(kBounds, candidate.values.size());
+    row.half = std::bit_ceil(count + 1) / 2;
     for (size_t i = 0; i < count; ++i) row.bounds[i] = candidate.values[i * candidate.values.size() / count];
   }
 }
@@ -60,7 +62,7 @@ Ranks::Ranks(const Problem& problem) {
 uint8_t Ranks::rank(const Row& row, int64_t amount) {
   const int64_t* bounds = row.bounds.data();
   size_t at = 0;
-  for (size_t half = 128; half > 0; half /= 2) {
+  for (size_t half = row.half; half > 0; half /= 2) {
     at += half * static_cast<size_t>(bounds[at + half - 1] <= amount);  // no branch to guess wrong
   }
   return static_cast<uint8_t>(at + 1);

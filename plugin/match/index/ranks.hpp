@@ -24,6 +24,7 @@ class Ranks {
  private:
   struct Row {
     size_t dimension = 0;
+    size_t half = 0;  // of the power of two that is above the number of bounds: where a search begins
     std::array<int64_t, 256>
         bounds;  // ascending, the rest INT64_MAX; a rank is how many are at most the amount, and one
   };
