@@ -17,8 +17,19 @@ double nearest_of(double value) {
   return value < kNoFraction ? (value + kNoFraction) - kNoFraction : value;
 }
 
-// `value` is not negative, not above kLargest, no NaN.
-int64_t cut(double value) {
+// Of a value below kPlain, which may be as small as -kSmall. Here an integral one needs no care of its own and the
+// tolerance is the same for all, so that what differs from row to row is added and no branch has to be guessed.
+constexpr double kPlain = 0x1p26;
+
+int64_t cut_plain(double value) {
+  const double scaled = value * 10000.0;
+  const auto below = static_cast<int64_t>(scaled);
+  const double missing = (static_cast<double>(below) + 1.0) - scaled;
+  return below + static_cast<int64_t>(missing <= 0.001);
+}
+
+// Of any other, not above kLargest, no NaN.
+int64_t cut_large(double value) {
   const auto whole = static_cast<int64_t>(value);
   if (value == static_cast<double>(whole)) return whole * kUnit;
   const double scaled = value * 10000.0;
@@ -40,8 +51,8 @@ std::optional<CutFault> cut_amounts(std::span<const double> values, CutKind kind
     if (!(value >= -kSmall && value <= largest)) {
       return CutFault{row, kind == CutKind::share ? kAllowedShare : kAllowed};
     }
-    int64_t amount = value <= 0 ? 0 : cut(value);
-    if (kind == CutKind::task && value > kSmall) amount = std::max<int64_t>(amount, 1);
+    int64_t amount = value < kPlain ? cut_plain(value) : cut_large(value);
+    if (kind == CutKind::task) amount += static_cast<int64_t>(value > kSmall) & static_cast<int64_t>(amount == 0);
     if (kind == CutKind::share) amount = std::min(amount, kUnit);
     amounts[row] = amount;
   }
