@@ -28,7 +28,6 @@ ROUNDS = 5
 SEED = 20
 FORMS = ("objects", "mappings", "columns")
 PATHS = ("inproc", "ipc", "tcp")
-OPTIONS = {"ties": "swap_remove"}
 _SLOW_PAIRS = 100_000_000  # pairs of task and offer above which the plain loops take more than 30 s
 _SMALL_PAIRS = 20_000_000
 _FENZO_PAIRS = 1_000_000
@@ -82,9 +81,9 @@ def _share(placed: dict[str, str], exact: dict[str, str]) -> float:
 
 def _ours(tasks: list[Row], offers: list[Row], exact: dict[str, str], stack: contextlib.ExitStack) -> Iterator[Peer]:
     forms = {
-        "objects": (loop.rows(tasks), loop.rows(offers), {"dimensions": list(shapes.DIMENSIONS), **OPTIONS}),
-        "mappings": (tasks, offers, OPTIONS),
-        "columns": (shapes.columns(tasks), shapes.columns(offers), OPTIONS),
+        "objects": (loop.rows(tasks), loop.rows(offers), {"dimensions": list(shapes.DIMENSIONS)}),
+        "mappings": (tasks, offers, {}),
+        "columns": (shapes.columns(tasks), shapes.columns(offers), {}),
     }
     paths, pids = _paths(stack)
     for path in PATHS:
@@ -99,15 +98,16 @@ def _ours(tasks: list[Row], offers: list[Row], exact: dict[str, str], stack: con
 
 
 def _paths(stack: contextlib.ExitStack) -> tuple[dict[str, Any], list[int]]:
-    """By path a function like `windlass.match`, or why there is none; and the daemon's pid."""
-    inproc = windlass.match if _answers(windlass.match) else "no libwindlass: make build"
+    """By path a function like `match_tasks_to_offers`, or why there is none; and the daemon's pid."""
+    here = windlass.match_tasks_to_offers
+    inproc = here if _answers(here) else "no libwindlass: make build"
     try:
         node = stack.enter_context(windlass.LocalNode(config={"local.listen": "127.0.0.1:0"}))
     except windlass.WindlassError as error:
         return {"inproc": inproc, "ipc": f"no daemon: {error}", "tcp": f"no daemon: {error}"}, []
     ipc = stack.enter_context(node.client())
     tcp = stack.enter_context(windlass.Client(node.tcp_address))
-    return {"inproc": inproc, "ipc": ipc.match, "tcp": tcp.match}, [node.pid]
+    return {"inproc": inproc, "ipc": ipc.match_tasks_to_offers, "tcp": tcp.match_tasks_to_offers}, [node.pid]
 
 
 def _answers(match: Any) -> bool:
@@ -122,7 +122,7 @@ def _fallbacks() -> int:
 
 
 def _call(match: Any, tasks: Any, offers: Any, options: dict[str, Any]) -> Callable[[], dict[str, str]]:
-    return lambda: {offer: task for task, offer in match(tasks, offers, **options).assignments.items()}
+    return lambda: match(tasks, offers, **options)
 
 
 def _checker(who: str, exact: dict[str, str]) -> Callable[[dict[str, str]], None]:

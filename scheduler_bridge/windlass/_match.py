@@ -98,8 +98,8 @@ def offers_to_tasks(
     """`match_tasks_to_offers` by the matcher given."""
     if options.get("mode", "exclusive") != "exclusive":
         raise _inputs.fault("options", "mode", options["mode"], "'exclusive' in match_tasks_to_offers")
-    result = matcher(tasks, offers, **{"ties": "swap_remove", **options})
-    return {offer: task for task, offer in result.assignments.items()}
+    placed, taken = matcher(tasks, offers, **{"ties": "swap_remove", **options}).pairs()
+    return dict(zip(taken, placed, strict=True))
 
 
 def solve(

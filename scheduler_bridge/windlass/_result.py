@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,11 +53,19 @@ class MatchResult:
     @cached_property
     def assignments(self) -> dict[Any, Any]:
         """{task name: offer name} in the order placed."""
-        tasks, offers = self._inputs.task_names, self._inputs.offer_names
-        order = self._placement.order
-        placed = order[self.offer_index[order] >= 0]
-        where = self.offer_index[placed].tolist()
-        return dict(zip(map(tasks.__getitem__, placed.tolist()), map(offers.__getitem__, where), strict=True))
+        tasks, offers = self.pairs()
+        return dict(zip(tasks, offers, strict=True))
+
+    def pairs(self) -> tuple[Iterator[Any], Iterator[Any]]:
+        """The names of the tasks that were placed, in the order placed, and those of their offers."""
+        order, index, tasks = self._placement.order, self.offer_index, self._inputs.task_names
+        placed = order[index[order] >= 0]
+        names: Iterator[Any]
+        if bool((placed[1:] > placed[:-1]).all()):  # taken as given, as most often: nothing need be looked up
+            names = compress(tasks, (index >= 0).tolist())
+        else:
+            names = map(tasks.__getitem__, placed.tolist())
+        return names, map(self._inputs.offer_names.__getitem__, index[placed].tolist())
 
     @cached_property
     def by_offer(self) -> dict[Any, list[Any]]:
