@@ -117,6 +117,25 @@ def test_nan_is_refused_outside_of_frames():
         assert (caught.value.side, caught.value.row, caught.value.field) == ("tasks", 1, "cpu")
 
 
+class Share(float):
+    """Not of the type float itself."""
+
+
+def test_among_floats_each_other_kind_is_seen():
+    floats = [1.5, 2.5, 0.25, 4.0]
+    for value in (3, Share(0.5), np.float64(0.5), np.float32(0.5)):
+        for row in range(4):
+            given = [*floats[:row], value, *floats[row + 1 :]]
+            result = windlass.match({"cpu": given}, {"cpu": [4.0, 4.0, 4.0, 4.0]})
+            assert result.offer_index.tolist() == [0, 1, 2, 3]
+            assert result._problem.task_amounts[0].tolist() == [int(each * 10_000) for each in given]
+    for value in (True, None, "1.5", b"12345678", 1j, [1.0], 10**400, -1.5, math.inf, NAN):
+        for row in range(4):
+            with pytest.raises(windlass.InvalidArgument) as caught:
+                windlass.match({"cpu": [*floats[:row], value, *floats[row + 1 :]]}, {"cpu": floats})
+            assert (caught.value.side, caught.value.row, caught.value.field) == ("tasks", row, "cpu")
+
+
 def test_none_in_a_list_is_refused():
     for columns in ({"cpu": [1, None]}, {"cpu": [1, 1], "priority": [None, 1]}, {"cpu": [1, 1], "group": ["a", None]}):
         with pytest.raises(windlass.InvalidArgument):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import marshal
 import math
 import numbers
-import struct
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -47,9 +47,9 @@ def doubles(side: Side, field: str, column: Column, allowed: str = NUMBER) -> F6
         values = values.tolist()
     if isinstance(values, np.ndarray):
         return _array_doubles(side, field, column, allowed)
-    if list(map(type, values)).count(float) == len(values):
-        packed = struct.pack(f"{len(values)}d", *values)  # half the time of np.array
-        return _no_nan(side, field, values, np.frombuffer(packed), allowed)
+    floats = _floats(values)
+    if floats is not None:
+        return _no_nan(side, field, values, floats, allowed)
     kinds = set(map(type, values))
     none = type(None) in kinds
     kinds.discard(type(None))
@@ -66,6 +66,28 @@ def doubles(side: Side, field: str, column: Column, allowed: str = NUMBER) -> F6
     except OverflowError:
         found = np.array([math.nan if value is None else to_double(value) for value in values], dtype=np.float64)
     return _no_nan(side, field, values, found, allowed)
+
+
+_FLOAT = np.dtype([("kind", "S1"), ("value", "<f8")])
+_BEFORE_FLOATS = 5  # bytes of a list
+
+
+def _floats(values: list[Any]) -> F64 | None:
+    """A list of nothing but floats; None of any other.
+
+    `marshal`, in version 2 of its format, writes what a value is before each, so both are seen in one go, in half the
+    time that it takes to ask each for its type and to copy it. Anything else is of other length, or of other kind.
+    """
+    if not values or type(values[0]) is not float:
+        return None
+    try:
+        packed = marshal.dumps(values, 2)
+    except ValueError:  # what it can't write
+        return None
+    if len(packed) != _BEFORE_FLOATS + _FLOAT.itemsize * len(values):
+        return None
+    found = np.frombuffer(packed, _FLOAT, offset=_BEFORE_FLOATS)
+    return found["value"].astype(np.float64) if bool((found["kind"] == b"g").all()) else None
 
 
 def _no_nan(side: Side, field: str, values: list[Any], found: F64, allowed: str) -> F64:
