@@ -303,8 +303,8 @@ class Channel:
             self._credits.take(request.id, request.size, now)
         assert self._link is not None
         request.sent = True
-        request.sink.going_out()
         self._link.send(frames)
+        request.sink.going_out()
         return True
 
     def _forget_lost(self, now: float) -> bool:

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ._address import Address, endpoint_of
@@ -29,6 +29,8 @@ from ._stage_run import run_stage
 from ._stats import count
 from ._wire import Column, Message, Type, new_id
 from .legacy import submit_stage as submit_legacy_stage
+
+MANY_ROWS = 2_000  # of tasks and offers, from which on a match leaves time to do something meanwhile
 
 _log = logging.getLogger("windlass.client")
 
@@ -82,7 +84,7 @@ class Client:
 
     def match(self, tasks: Any, offers: Any, **options: Any) -> MatchResult:
         """`windlass.match` in the daemon; the same answer from `windlass.legacy` where the daemon cannot answer."""
-        return solve(tasks, offers, backend=self.place, fallback=True, **options)
+        return solve(tasks, offers, backend=self.place, waits=True, fallback=True, **options)
 
     def match_tasks_to_offers(self, tasks: Any, offers: Any, **options: Any) -> dict[Any, Any]:
         """`windlass.match_tasks_to_offers` in the daemon: {offer name: task name}."""
@@ -143,14 +145,19 @@ class Client:
         body: dict[str, Any],
         columns: Sequence[Column] = (),
         withdrawal: Withdrawal | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Message:
-        """Sends one request of the protocol and waits for its RESULT."""
+        """Sends one request of the protocol and waits for its RESULT. `meanwhile` is called while the other side works;
+        what it raises ends the request."""
         self._channel.loop.refuse_own_thread()
         reply = Reply()
         request_id = self._channel.submit(kind, body, reply, columns=columns, timeout=self._timeout)
         if withdrawal is not None:
             withdrawal.arm(lambda: self._channel.abandon(request_id))
         try:
+            if meanwhile is not None:
+                reply.wait_until_out()
+                meanwhile()
             return reply.result()
         except BaseException:
             if not reply.done():  # Ctrl-C
@@ -161,10 +168,18 @@ class Client:
         """Sends one request of the protocol whose answer nobody waits for."""
         self._channel.submit(kind, body, Reply(), timeout=self._timeout)
 
-    def place(self, problem: Problem, withdrawal: Withdrawal | None = None) -> Placement:
-        """The backend of `match`: asks the daemon."""
+    def place(
+        self,
+        problem: Problem,
+        withdrawal: Withdrawal | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Placement:
+        """The backend of `match`: asks the daemon. `meanwhile` is called before the answer is looked at."""
+        if meanwhile is not None and problem.tasks + problem.offers < MANY_ROWS:
+            meanwhile()
+            meanwhile = None
         body, columns = encode_problem(problem)
-        return decode_placement(self.call(Type.MATCH, body, columns, withdrawal), problem)
+        return decode_placement(self.call(Type.MATCH, body, columns, withdrawal, meanwhile), problem)
 
     def begin_stage(
         self, request: StageRequest, detach: bool = False, progress: ProgressArgument = None

@@ -6,6 +6,7 @@ The fallback rule stands here and nowhere else: where a backend cannot answer, `
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -106,14 +107,17 @@ def solve(
     tasks: Any,
     offers: Any,
     *,
-    backend: Backend,
+    backend: Callable[..., Placement],
     fallback: bool,
+    waits: bool = False,
     cut: Callable[[npt.NDArray[np.float64], str], npt.NDArray[np.int64]] | None = None,
     **options: Any,
 ) -> MatchResult:
     """One call of `match` over a backend.
 
     `options` are the keywords of `match`; what is not given has its default, what is unknown is a TypeError.
+    A backend that `waits` has a keyword `meanwhile`, which it calls while others work: names, of which no backend
+    knows, are checked then.
     With `fallback`, a backend that raises Unavailable, Unimplemented, Internal or DeadlineExceeded (which a backend
     raises for silence only) is replaced by `legacy`, said once and always counted; InvalidArgument and everything else
     pass through.
@@ -124,7 +128,11 @@ def solve(
     if cut is None:
         cut = cutter()
     inputs = _inputs.read(tasks, offers, cut=cut, **{**DEFAULTS, **options})
-    placement = _ask(backend, inputs.problem) if fallback else backend(inputs.problem)
+    if waits:
+        backend = functools.partial(backend, meanwhile=inputs.check_names)
+    else:
+        inputs.check_names()
+    placement = _ask(backend, inputs) if fallback else backend(inputs.problem)
     return MatchResult(inputs, placement, place_here)
 
 
@@ -147,14 +155,15 @@ def cutter() -> Callable[[npt.NDArray[np.float64], str], npt.NDArray[np.int64]]:
     return _amounts.cut
 
 
-def _ask(backend: Backend, problem: Problem) -> Placement:
+def _ask(backend: Backend, inputs: _inputs.Inputs) -> Placement:
     try:
-        return backend(problem)
+        return backend(inputs.problem)
     except CANNOT_ANSWER as error:
+        inputs.check_names()  # where the backend came to nothing before
         say_fallback(error)
     from .legacy.match import place
 
-    return place(problem)
+    return place(inputs.problem)
 
 
 def say_fallback(error: Exception) -> None:

@@ -15,7 +15,7 @@ class Sink(Protocol):
     """Who waits for an answer; called in the channel's thread: `advance` as often as it comes, then one other."""
 
     def going_out(self) -> None:
-        """The request is sent now; before that, no daemon can have begun it."""
+        """The request has been sent just now; before that, no daemon can have begun it."""
 
     def advance(self, body: dict[str, Any]) -> None:
         """A PROGRESS has come."""
@@ -33,8 +33,16 @@ class Sink(Protocol):
 class Reply(concurrent.futures.Future[Message]):
     """The Sink of a request with one answer."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._out = threading.Event()
+
+    def wait_until_out(self) -> None:
+        """Waits until the request has been sent, or has ended."""
+        self._out.wait()
+
     def going_out(self) -> None:
-        """Nobody asks."""
+        self._out.set()
 
     def advance(self, body: dict[str, Any]) -> None:
         """Such a request has no progress."""
@@ -43,10 +51,12 @@ class Reply(concurrent.futures.Future[Message]):
         """It ends CANCELLED at once."""
 
     def finish(self, message: Message) -> None:
+        self._out.set()
         if self.set_running_or_notify_cancel():
             self.set_result(message)
 
     def fail(self, error: WindlassError) -> None:
+        self._out.set()
         if self.set_running_or_notify_cancel():
             self.set_exception(error)
 

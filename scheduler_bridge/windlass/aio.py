@@ -138,7 +138,7 @@ class Client(_Twin[_client.Client]):
         withdrawal = Withdrawal()
         backend = functools.partial(self._side.place, withdrawal=withdrawal)
         try:
-            return await self._in_thread(call, tasks, offers, backend=backend, fallback=True, **options)
+            return await self._in_thread(call, tasks, offers, backend=backend, waits=True, fallback=True, **options)
         except asyncio.CancelledError:
             withdrawal.ask()
             raise

@@ -56,6 +56,22 @@ def test_large_columns_pass(client: windlass.Client):
     assert fallbacks() == before
 
 
+@pytest.mark.parametrize("rows", (3, 3000))
+@pytest.mark.parametrize("side", ("tasks", "offers"))
+@pytest.mark.parametrize("name", ("1", "", float("nan"), None))
+def test_a_bad_name_is_told_however_many_rows_there_are(client: windlass.Client, rows: int, side: str, name: object):
+    """Those of many rows are looked at while the daemon works."""
+    sides = {which: [{"name": str(row), "cpu": 1} for row in range(rows)] for which in ("tasks", "offers")}
+    sides[side][2]["name"] = name
+    before = fallbacks()
+    with pytest.raises(windlass.InvalidArgument) as refused:
+        client.match(**sides)
+    assert (refused.value.side, refused.value.row, refused.value.field) == (side, 2, "name")
+    sides[side][2]["name"] = "other"
+    assert same(client.match(**sides), legacy.match(**sides), sides["tasks"])
+    assert fallbacks() == before
+
+
 def test_prices_pass(client: windlass.Client):
     tasks, offers = problem(40, 30)
     for row, offer in enumerate(offers):

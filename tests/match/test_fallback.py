@@ -43,6 +43,14 @@ def test_without_fallback_the_error_is_the_answer():
         _match.solve(TASKS, OFFERS, backend=failing(windlass.Unavailable("gone")), fallback=False)
 
 
+def test_names_are_checked_whatever_becomes_of_a_backend_that_waits():
+    def dead(problem, meanwhile):
+        raise windlass.Unavailable("gone")
+
+    with pytest.raises(windlass.InvalidArgument, match="no other row has"):
+        _match.solve([TASKS[0], TASKS[0]], OFFERS, backend=dead, waits=True, fallback=True)
+
+
 def test_match_works_without_the_library(monkeypatch):
     monkeypatch.setenv("WINDLASS_LIBRARY", "/nowhere/libwindlass.so")
     assert not _native.available()

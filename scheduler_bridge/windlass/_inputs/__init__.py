@@ -1,6 +1,6 @@
 """The caller's tasks, offers and options, in any of their forms, as one `Problem` and the names to put back.
 
-Everything is checked here, before anything is placed; a fault names side, row, name, field and value.
+Everything is checked here; a fault names side, row, name, field and value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ._locality import Locality
 from ._numbers import Cut, all_amounts, integers, plain, prices
 from ._options import Options, read_options
 from ._rows import read_rows
-from ._side import DIMENSIONS_MAX, Side, fault, text
+from ._side import DIMENSIONS_MAX, Side, check_names, fault, text
 from ._width import too_many
 
 __all__ = ["Inputs", "Options", "Side", "combine", "compose", "fault", "read", "read_options", "read_side"]
@@ -53,12 +53,18 @@ class Inputs:
         """By row."""
         return self.offers.names
 
+    def check_names(self) -> None:
+        """The names of both sides, if that was not done yet."""
+        check_names(self.tasks)
+        check_names(self.offers)
+
 
 def read(tasks: Any, offers: Any, *, cut: Cut, **options: Any) -> Inputs:
-    """Checks and converts a whole call. `options` are those of `windlass.match`, all of them."""
+    """Checks and converts a whole call, but for `Inputs.check_names`. `options` are those of `windlass.match`, all of
+    them."""
     checked = read_options(cut=cut, **options)
-    task_side = read_side("tasks", tasks, checked.dimensions)
-    offer_side = read_side("offers", offers, checked.dimensions)
+    task_side = _read_side("tasks", tasks, checked.dimensions)
+    offer_side = _read_side("offers", offers, checked.dimensions)
     return _problem_of(task_side, offer_side, checked, cut)
 
 
@@ -82,7 +88,13 @@ def compose(
 
 
 def read_side(side: str, given: Any, dimensions: list[str] | None) -> Side:
-    """One side in any form, as columns."""
+    """One side in any form, as columns; its names are checked."""
+    found = _read_side(side, given, dimensions)
+    check_names(found)
+    return found
+
+
+def _read_side(side: str, given: Any, dimensions: list[str] | None) -> Side:
     if _tables.is_frame(given):
         return _tables.read_frame(side, given, dimensions)
     if _tables.is_arrow(given):

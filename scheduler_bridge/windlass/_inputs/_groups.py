@@ -12,7 +12,7 @@ from ._devices import requests
 from ._encoder import Encoder, Numbers, Sets
 from ._labels import is_list, labels_of, mapping_items
 from ._numbers import AMOUNT, Cut, amounts, integer, is_number, to_double
-from ._side import Column, Side, fault, is_name, text
+from ._side import Column, Side, check_names, fault, is_name, text
 
 RUNNING = ("node", "tenant", "group", "avoid", "resources", "devices", "labels")
 COUNT_MAX = 2**31 - 1  # more tasks than a call can have
@@ -99,6 +99,7 @@ class Groups:
 
     def _node_numbers(self) -> tuple[Numbers, list[int]]:
         numbers = Numbers()
+        check_names(self.offers)
         names = self.offers.names
         if self.nodes is None:
             return numbers, [numbers.of(name) for name in names]

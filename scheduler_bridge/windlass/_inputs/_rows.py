@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._numbers import is_number
-from ._side import DIMENSIONS_MAX, FIELDS, Column, Side, check_keys, check_names, fault, has_none, misspelt
+from ._side import DIMENSIONS_MAX, FIELDS, Column, Side, check_keys, fault, has_none, misspelt
 from ._width import keys_of, too_many
 
 _NO_ROW = (str, bytes, bytearray, int, float, complex, list, set, frozenset, np.ndarray, np.generic, type(None))
@@ -152,7 +152,6 @@ def _set_names(side: Side, own: list[Any] | None, outer: list[Any] | None) -> No
         for row, name in enumerate(own or ()):
             if name is not None and not _same(name, outer[row]):
                 raise side.fault(row, "name", name, "the name under which the row stands, or none")
-    check_names(side)
 
 
 def _same(left: Any, right: Any) -> bool:

@@ -66,6 +66,7 @@ class Side:
     names: list[Any] | range = field(default_factory=list)
     fields: dict[str, Column] = field(default_factory=dict)
     dims: dict[str, Column] = field(default_factory=dict)
+    names_checked: bool = False
 
     def fault(self, row: int | None, field_name: str, value: Any, allowed: str) -> InvalidArgument:
         """The error for one value; `allowed` says what would have been right."""
@@ -141,10 +142,13 @@ def misspelt(side: Side, row: int | None, field_name: Any, value: Any) -> Invali
 
 
 def check_names(side: Side) -> None:
-    """Names are hashable, not None, NaN or empty, and unique."""
-    names = side.names
-    if isinstance(names, range):
-        return
+    """Names are hashable, not None, NaN or empty, and unique. Again it does nothing."""
+    if not side.names_checked and not isinstance(side.names, range):
+        _check_names(side, side.names)
+    side.names_checked = True
+
+
+def _check_names(side: Side, names: list[Any]) -> None:
     if list(map(type, names)).count(str) != len(names) and not set(map(type, names)) <= {str, int}:
         for row, name in enumerate(names):
             _check_name(side, row, name)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ._rows import finish
-from ._side import DIMENSIONS_MAX, FIELDS, Column, Side, check_keys, check_names, fault
+from ._side import DIMENSIONS_MAX, FIELDS, Column, Side, check_keys, fault
 from ._width import Width
 
 
@@ -87,11 +87,6 @@ def _plain_side(side_name: str, given: dict[Any, Any]) -> Side | None:
         if value.dtype != np.float64 or value.shape != (count,):
             return None
         dims[key] = Column(value)
-    if set(map(type, names)) not in ({int}, {str}):
-        return None
-    distinct = set(names)
-    if len(distinct) < count or "" in distinct:
-        return None
     return Side(side_name, count, list(names), {}, {key: dims[key] for key in sorted(dims)})
 
 
@@ -150,7 +145,6 @@ def _side_of(side_name: str, columns: dict[str, Column], count: int, dimensions:
             row = int(np.argmax(name.absent))
             raise fault(side_name, "name", None, "any hashable but None, NaN and what is empty", row=row)
         side.names = name.values.tolist() if isinstance(name.values, np.ndarray) else list(name.values)
-    check_names(side)
     keys = check_keys(columns, side, lambda key: (None, key))
     table = FIELDS[side_name]
     others = [(key, columns[key]) for key in keys if key not in table]
