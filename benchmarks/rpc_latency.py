@@ -77,6 +77,7 @@ def figures(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "p99": middle("p99"),
         "p999": middle("p999"),
         "requests": sum(run["requests"] for run in runs),
+        **{key: [statistics.median(run[key][at] for run in runs) for at in (0, 1)] for key in ("between", "together")},
         "percentiles": [[points[0][0], statistics.median(value for _, value in points)] for points in columns],
     }
 
@@ -97,7 +98,15 @@ def details(answer: dict[str, Any]) -> str:
         at = {round(quantile, 9): value for quantile, value in row["percentiles"]}
         cells = [f"{at[round(q, 9)] * 1e6:,.1f}" if round(q, 9) in at else "" for q in shown]
         table.append([row["case"], row["who"], *cells])
-    return f"{show.aligned(lines)}\n\nlatency in us by percentile\n{show.aligned(table)}"
+    tail = [["case", "who", "between", "of the slowest", "together", "of the slowest"]]
+    for row in rows:
+        means = [f"{value:.1f}" for key in ("between", "together") for value in row[key]]
+        tail.append([row["case"], row["who"], *means])
+    return (
+        f"{show.aligned(lines)}\n\nlatency in us by percentile\n{show.aligned(table)}\n\n"
+        "answers between asking and the answer, and together with it: the mean of all, and of the slowest 1 %\n"
+        f"{show.aligned(tail)}"
+    )
 
 
 def plot(answer: dict[str, Any], file: Path) -> None:

@@ -1,7 +1,8 @@
 // rpc SCRIPT ADDRESS CLIENTS REQUESTS RATE: asks REQUESTS times over CLIENTS connections, and prints one line of JSON.
 // RATE 0: each client asks again once it is answered (closed loop). Else so many requests a second on a fixed schedule,
 // whether answers come or not, and latency counts from the moment the schedule names (open loop). Every answer is
-// compared byte by byte; one that is lost or comes twice is a fault.
+// compared byte by byte; one that is lost or comes twice is a fault. Of all requests and of the slowest hundredth it
+// tells how many answers came between asking and the answer, and how many together with it.
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 
@@ -30,6 +31,9 @@ struct Run {
   std::uint64_t seed = std::random_device{}() | std::uint64_t{std::random_device{}()} << 32U;
   std::vector<std::int64_t> asked;    // when, by number; 0 once answered
   std::vector<std::int64_t> latency;  // in the order of the answers
+  std::vector<std::size_t> had;       // answers when it was asked, by number
+  std::vector<std::size_t> between;   // answers meanwhile, in the order of the answers
+  std::vector<std::size_t> together;  // answers of the same turn, likewise
   std::size_t next = 0;
   std::int64_t begun = 0;
 
@@ -42,6 +46,7 @@ struct Run {
     std::memcpy(script.request.data() + script.request_id_at, &seed, 8);
     std::memcpy(script.request.data() + script.request_id_at + 8, &number, 8);
     asked[number] = when;
+    had[number] = latency.size();
     client.put(script.request);
   }
 
@@ -55,6 +60,7 @@ struct Run {
       fail("wrong answer to request " + std::to_string(id[1]));
     }
     if (asked[id[1]] == 0) fail("request " + std::to_string(id[1]) + " was answered twice");
+    between.push_back(latency.size() - had[id[1]]);
     latency.push_back(now_ns() - std::exchange(asked[id[1]], 0));
   }
 
@@ -86,6 +92,7 @@ struct Run {
     epoll_event events[64];
     const timespec wait{wait_ns / 1'000'000'000, wait_ns % 1'000'000'000};
     const int count = epoll_pwait2(epoll, events, 64, &wait, nullptr);
+    const std::size_t before = latency.size();
     for (int i = 0; i < count; ++i) {
       const std::size_t number = events[i].data.u64;
       Client& client = *clients[number];
@@ -94,6 +101,7 @@ struct Run {
       client.flush();
       watch(number);
     }
+    together.resize(latency.size(), latency.size() - before);
     return count > 0;
   }
 
@@ -139,6 +147,17 @@ double quantile(const std::vector<std::int64_t>& sorted, double q) {
   return static_cast<double>(sorted[std::min(at, sorted.size() - 1)]) / 1e9;
 }
 
+// The mean over the answers of at least this latency.
+double mean_of(const std::vector<std::size_t>& values, const std::vector<std::int64_t>& latency, std::int64_t least) {
+  double sum = 0, count = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (latency[i] < least) continue;
+    sum += static_cast<double>(values[i]);
+    ++count;
+  }
+  return sum / std::max(count, 1.0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -146,12 +165,15 @@ int main(int argc, char** argv) {
   prctl(PR_SET_TIMERSLACK, 1);
   Run run(argv[1], std::stoul(argv[4]), std::stod(argv[5]));
   run.asked.resize(run.requests);
+  run.had.resize(run.requests);
   run.latency.reserve(run.requests);
+  run.between.reserve(run.requests);
+  run.together.reserve(run.requests);
   run.connect(address_of(argv[2]), std::stoul(argv[3]));
   run.begun = now_ns();
   run.rate > 0 ? run.open() : run.closed();
   const double seconds = static_cast<double>(now_ns() - run.begun) / 1e9;
-  auto& sorted = run.latency;
+  auto sorted = run.latency;
   std::sort(sorted.begin(), sorted.end());
   std::printf("{\"requests\": %zu, \"seconds\": %.9f, \"rate\": %.1f, \"max\": %.9f, \"percentiles\": [", run.requests,
               seconds, static_cast<double>(run.requests) / seconds, quantile(sorted, 1));
@@ -164,6 +186,9 @@ int main(int argc, char** argv) {
       comma = ", ";
     }
   }
-  std::printf("], \"p50\": %.9f, \"p99\": %.9f, \"p999\": %.9f}\n", quantile(sorted, 0.5), quantile(sorted, 0.99),
-              quantile(sorted, 0.999));
+  const auto slow = static_cast<std::int64_t>(quantile(sorted, 0.99) * 1e9);
+  std::printf("], \"p50\": %.9f, \"p99\": %.9f, \"p999\": %.9f, \"between\": [%.2f, %.2f], \"together\": [%.2f, %.2f]}\n",
+              quantile(sorted, 0.5), quantile(sorted, 0.99), quantile(sorted, 0.999),
+              mean_of(run.between, run.latency, 0), mean_of(run.between, run.latency, slow),
+              mean_of(run.together, run.latency, 0), mean_of(run.together, run.latency, slow));
 }
