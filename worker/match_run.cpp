@@ -11,6 +11,7 @@
 namespace windlass::worker {
 namespace {
 
+constexpr std::size_t kColumnsOfResult = 9;  // at most
 constexpr const char* kEngines[] = {"scalar", "avx2", "avx512", "neon"};
 
 static_assert(static_cast<int>(proto::ColumnType::i4) == WINDLASS_I32 &&
@@ -29,7 +30,10 @@ Answer result_of(windlass_match_result* raw, MatchTask& task) {
   proto::MatchResult result;
   result.placed = view.placed;
   result.engine = view.engine < std::size(kEngines) ? kEngines[view.engine] : "other";
-  Frames frames(1);
+  Frames frames;
+  frames.reserve(kColumnsOfResult + 1);
+  frames.emplace_back();
+  result.columns.reserve(kColumnsOfResult);
   ResultColumns columns(owner, frames, result.columns);
   using proto::ColumnType;
   result.offer_index = columns.add(ColumnType::i4, view.offer_index, view.tasks);
@@ -105,6 +109,7 @@ void run_match(MatchTask& task) {
   }
   const proto::Match& body = *task.match;
   std::vector<std::size_t> sizes;
+  sizes.reserve(task.frames.size());
   for (std::size_t i = 1; i < task.frames.size(); ++i) sizes.push_back(task.frames[i].size());
   if (const auto fault = proto::check_columns(body.columns, sizes)) {
     task.answer = error_answer(proto::Code::invalid_argument, "MATCH: " + fault->message);

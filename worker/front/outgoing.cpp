@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <span>
 
 #include "worker/front/zmtp.hpp"
 
@@ -16,6 +17,16 @@ constexpr std::size_t kCopyMax = 4096;  // larger frames leave without a copy
 constexpr std::size_t kVectorsMax = 64;
 constexpr std::size_t kTextSentMax = 64 * 1024;  // what has left is forgotten beyond this
 constexpr std::size_t kTextKeptMax = 64 * 1024;  // room that is kept for the next
+
+ssize_t send_all(int socket, std::span<iovec> vectors) {
+  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  // Most answers are one piece, for which the kernel need not copy in where the pieces are.
+  if (vectors.size() == 1) return ::send(socket, vectors[0].iov_base, vectors[0].iov_len, kFlags);
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = vectors.size();
+  return ::sendmsg(socket, &message, kFlags);
+}
 
 }  // namespace
 
@@ -68,10 +79,7 @@ Outgoing::Left Outgoing::flush(int socket) {
       // The system takes a pointer to non-const, and only reads.
       vectors[count] = {const_cast<char*>(data_of(pieces_[i])) + skip, pieces_[i].size - skip};
     }
-    msghdr message{};
-    message.msg_iov = vectors.data();
-    message.msg_iovlen = count;
-    const ssize_t sent = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent = send_all(socket, {vectors.data(), count});
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) {
       if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) return Left::broken;
