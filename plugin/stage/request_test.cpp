@@ -90,6 +90,24 @@ TEST(StageRequest, LosesNoWish) {
   EXPECT_TRUE(with("cache", false));
 }
 
+TEST(StageRequest, TakesWhatIsToBeUndone) {
+  EXPECT_EQ(with("decompress", "gzip")->transfers[0].decompress, Decompress::gzip);
+  EXPECT_EQ(with("decompress", "zstd")->transfers[0].decompress, Decompress::zstd);
+  EXPECT_EQ(with("decompress", "auto")->transfers[0].decompress, Decompress::automatic);
+  EXPECT_EQ(with("priority", 1)->transfers[0].decompress, std::nullopt);
+  EXPECT_EQ(with("decompress", "lzma").error().code, Code::invalid_argument);
+  const auto both = decode_request(body(2,
+                                        [](Packer& packer) {
+                                          packer.pack("range");
+                                          packer.pack(std::vector<std::uint64_t>{0, 1});
+                                          packer.pack("decompress");
+                                          packer.pack("auto");
+                                        }),
+                                   Symlinks::keep);
+  ASSERT_FALSE(both);
+  EXPECT_EQ(both.error().code, Code::invalid_argument);
+}
+
 TEST(StageRequest, RefusesMalformedFields) {
   EXPECT_EQ(with("mode", 04755).error().code, Code::invalid_argument);
   EXPECT_EQ(with("size", -1).error().code, Code::invalid_argument);

@@ -113,8 +113,10 @@ void Schedule::ended(Sequence transfer) {
   const auto at = tickets_.find(transfer);
   assert(at != tickets_.end());
   const auto client = bytes_by_client_.find(at->second.client);
-  client->second -= at->second.bytes;
-  if (client->second == 0) bytes_by_client_.erase(client);
+  if (client != bytes_by_client_.end()) {  // else those of its transfers that are left have none
+    client->second -= at->second.bytes;
+    if (client->second == 0) bytes_by_client_.erase(client);
+  }
   tickets_.erase(at);
 }
 

@@ -55,6 +55,39 @@ TEST(Schedule, CountsEachClientsBytes) {
   EXPECT_TRUE(schedule.admits("a", 1, 1000));
 }
 
+TEST(Schedule, ForgetsAClientWithoutBytesAndNotItsTransfers) {
+  Schedule schedule({100, 1000});
+  schedule.accept(ticket(1, 0, 900, "a"));
+  schedule.accept(ticket(2, 0, 0, "a"));
+  schedule.accept(ticket(3, 0, 0, "a"));
+  while (schedule.next()) continue;
+  for (const Sequence one : {1U, 2U, 3U}) schedule.ended(one);
+  EXPECT_EQ(schedule.unfinished(), 0U);
+  EXPECT_TRUE(schedule.admits("a", 1, 1000));
+}
+
+TEST(Schedule, CountsWhatATransferGrowsTo) {
+  Schedule schedule({100, 1000});
+  schedule.accept(ticket(1, 0, 900, "a"));
+  schedule.accept(ticket(2, 0, 10, "a"));
+  while (schedule.next()) continue;
+  EXPECT_TRUE(schedule.grown(2, 5)) << "less than was thought";
+  EXPECT_TRUE(schedule.grown(2, 100));
+  EXPECT_FALSE(schedule.admits("a", 1, 1));
+  const auto waits = schedule.grown(2, 101);
+  ASSERT_FALSE(waits);
+  EXPECT_EQ(waits.error().code, Code::resource_exhausted);
+  EXPECT_TRUE(waits.error().retryable);
+  EXPECT_FALSE(schedule.grown(2, 1001).error().retryable) << "it never fits";
+  schedule.ended(1);
+  EXPECT_TRUE(schedule.grown(2, 1000));
+  schedule.ended(2);
+  EXPECT_TRUE(schedule.admits("a", 1, 1000)) << "all of it is given back";
+  Schedule free({100, 0});
+  free.accept(ticket(1));
+  EXPECT_TRUE(free.grown(1, UINT64_MAX)) << "where there is no quota";
+}
+
 TEST(Schedule, ExpiresOnlyWhatIsQueued) {
   Schedule schedule({});
   const Clock::time_point start{};

@@ -293,6 +293,31 @@ TEST_P(Unpacked, CanBeCancelledMidway) {
   expect_nothing_left();
 }
 
+TEST_P(Unpacked, WhoWaitsForTheMemoryOfAWindowKeepsNobodyElse) {
+  Options options;
+  options.bandwidth_max = 1U << 20U;
+  open(options);
+  const std::string large = testing::packed(Packing::zstd, testing::noise(40U << 20U), 1, 25);
+  std::vector<std::shared_ptr<Call>> calls;
+  for (int i = 0; i < 2; ++i) {
+    Transfer one = transfer(large);
+    one.target = *parse_place(folder.at("large" + std::to_string(i)));
+    calls.push_back(testing::submit_one(*stager, one));
+  }
+  ASSERT_TRUE(testing::eventually([&] { return stager->counters().running == 2; }));
+  folder.write("small", "bytes");
+  EXPECT_EQ(testing::stage_one(*stager, folder.at("small"), folder.at("to")).state, State::done);
+  EXPECT_LE(stager->counters().bytes_in_flight, options.bytes_in_flight_max);
+  for (const auto& call : calls) {
+    EXPECT_FALSE(call->ended());
+    stager->cancel(call);
+    call->wait(std::nullopt);
+    EXPECT_EQ(call->outcome(0).state, State::cancelled);
+  }
+  EXPECT_TRUE(folder.leftovers().empty());
+  EXPECT_EQ(stager->counters().bytes_in_flight, 0U);
+}
+
 TEST_P(Unpacked, BytesThatAreToldAreBroughtAtOnceWhereTheyFit) {
   open();
   const std::string content = testing::noise(3U << 20U);

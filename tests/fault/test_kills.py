@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import time
@@ -28,6 +29,7 @@ class World:
         self.sources.mkdir()
         self.targets.mkdir()
         (self.sources / "file").write_bytes(noise(24 << 20, 1))
+        (self.sources / "file.gz").write_bytes(gzip.compress((self.sources / "file").read_bytes(), 1))
         (self.sources / "large").write_bytes(noise(LARGE, 2))
         for number in range(150):
             path = self.sources / "tree" / f"d{number % 7}" / str(number)
@@ -41,6 +43,8 @@ class World:
         tree = self.sources / "tree"
         if kind == "file":
             return [Transfer(self.sources / "file", folder / "file", checksum="xxh3", durability="full")]
+        if kind == "packed":
+            return [Transfer(self.sources / "file.gz", folder / "file", decompress="auto", durability="full")]
         if kind == "many":
             return [Transfer(path, folder / path.name) for path in tree.glob("*/*")]
         return [Transfer(tree, folder / "tree", tree_atomic=kind == "whole", durability="none")]
@@ -80,10 +84,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def _one_kill(world: World, seed: int) -> None:
     chance = random.Random(seed)
-    kind = chance.choice(["file", "many", "tree", "whole"])
+    kind = chance.choice(["file", "packed", "many", "tree", "whole"])
     folder = world.targets / str(seed)
     folder.mkdir()
-    if chance.random() < 0.5 and kind == "file":
+    if chance.random() < 0.5 and kind in ("file", "packed"):
         (folder / "file").write_bytes(b"old")
     transfers = world.transfers(kind, folder)
     with world.node.client() as client:
