@@ -138,7 +138,7 @@ def _side_of(side_name: str, columns: dict[str, Column], count: int, dimensions:
     side = Side(side_name, count)
     name = columns.pop("name", None)
     if name is None:
-        side.names = list(range(count))
+        side.names = range(count)
     else:
         side.fields = {"name": name}
         if name.absent is not None and name.absent.any():
