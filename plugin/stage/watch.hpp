@@ -6,8 +6,7 @@
 #include <mutex>
 #include <string>
 
-#include "plugin/stage/fs.hpp"
-#include "plugin/stage/io_queue.hpp"
+#include "plugin/stage/around.hpp"
 
 namespace windlass::stage {
 
@@ -44,56 +43,27 @@ class AtPost {
 };
 
 // Passes all on, and notes it at the calling thread's post where it has one.
-class WatchedFs final : public Fs {
+class WatchedFs final : public AroundFs {
  public:
-  explicit WatchedFs(Fs& under) : under_(under) {}
-  int open(int folder, const char* path, int flags, mode_t mode, std::uint64_t resolve) override;
-  int info(int folder, const char* name, FileInfo& info) override;
-  int info(int fd, FileInfo& info) override;
-  int space(int fd, Space& space) override;
-  std::uint64_t mount(int fd) override;
-  std::uint32_t direct_alignment(int fd) override;
-  int list(int fd, std::vector<Entry>& entries) override;
-  int read_link(int folder, const char* name, std::string& text) override;
-  int make_folder(int folder, const char* name, mode_t mode) override;
-  int make_link(const char* text, int folder, const char* name) override;
-  int remove(int folder, const char* name, bool is_folder) override;
-  int rename(int folder, const char* from, const char* to, unsigned flags) override;
-  int allocate(int fd, std::uint64_t bytes) override;
-  int truncate(int fd, std::uint64_t bytes) override;
-  int clone(int to, int from) override;
-  std::int64_t copy_range(int from, std::uint64_t from_at, int to, std::uint64_t to_at, std::uint64_t bytes) override;
-  std::int64_t seek(int fd, std::uint64_t offset, int whence) override;
-  int read_ahead(int fd, std::uint64_t bytes) override;
-  int set_flags(int fd, int flags) override;
-  int set_mode(int fd, mode_t mode) override;
-  int set_modified(int fd, const Time& time) override;
-  int set_link_modified(int folder, const char* name, const Time& time) override;
-  int flush(int fd) override;
-  int sync(int fd) override;
-  int sync_all(int fd) override;
+  using AroundFs::AroundFs;
 
  private:
-  Fs& under_;
+  int before(const Where& where) override;
+  void after(const Where& where) override;
 };
 
 // Likewise. Whoever waits for operations on one file alone is inside of that.
-class WatchedQueue final : public IoQueue {
+class WatchedQueue final : public AroundQueue {
  public:
-  explicit WatchedQueue(std::unique_ptr<IoQueue> under) : under_(std::move(under)) {}
+  using AroundQueue::AroundQueue;
   void push(const IoOp& op) override;
   IoDone wait() override;
-  [[nodiscard]] bool overlaps() const override { return under_->overlaps(); }
-  [[nodiscard]] bool broken() const override { return under_->broken(); }
-  [[nodiscard]] bool holds_memory() const override { return under_->holds_memory(); }
-  std::size_t pin(char* data, std::size_t bytes) override { return under_->pin(data, bytes); }
 
  private:
   struct Flying {
     std::uint32_t tag;
     int fd;
   };
-  std::unique_ptr<IoQueue> under_;
   std::array<Flying, kIoInFlightMax> flying_{};
   unsigned count_ = 0;
 };

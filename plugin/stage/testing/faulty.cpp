@@ -92,7 +92,7 @@ void FaultyQueue::push(const IoOp& op) {
   }
   IoOp passed = op;
   passed.bytes = move.bytes;
-  under_->push(passed);
+  under().push(passed);
 }
 
 IoDone FaultyQueue::wait() {
@@ -101,7 +101,7 @@ IoDone FaultyQueue::wait() {
     struck_.pop_front();
     return done;
   }
-  const IoDone done = under_->wait();
+  const IoDone done = under().wait();
   faults_.stall_here();
   return done;
 }

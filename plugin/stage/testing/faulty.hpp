@@ -9,8 +9,7 @@
 #include <mutex>
 #include <random>
 
-#include "plugin/stage/fs.hpp"
-#include "plugin/stage/io_queue.hpp"
+#include "plugin/stage/around.hpp"
 
 namespace windlass::stage::testing {
 
@@ -61,105 +60,27 @@ class Faults {
   unsigned stalled_ = 0;
 };
 
-class FaultyQueue final : public IoQueue {
+class FaultyQueue final : public AroundQueue {
  public:
-  FaultyQueue(std::unique_ptr<IoQueue> under, Faults& faults) : under_(std::move(under)), faults_(faults) {}
+  FaultyQueue(std::unique_ptr<IoQueue> under, Faults& faults) : AroundQueue(std::move(under)), faults_(faults) {}
   void push(const IoOp& op) override;
   IoDone wait() override;
-  [[nodiscard]] bool overlaps() const override { return under_->overlaps(); }
-  [[nodiscard]] bool broken() const override { return under_->broken(); }
-  [[nodiscard]] bool holds_memory() const override { return under_->holds_memory(); }
-  std::size_t pin(char* data, std::size_t bytes) override { return under_->pin(data, bytes); }
 
  private:
-  std::unique_ptr<IoQueue> under_;
   Faults& faults_;
   std::deque<IoDone> struck_;
 };
 
-class FaultyFs : public Fs {
+class FaultyFs : public AroundFs {
  public:
-  FaultyFs(Fs& under, Faults& faults) : under_(under), faults_(faults) {}
-
-  int open(int folder, const char* path, int flags, mode_t mode, std::uint64_t resolve) override {
-    return pass([&] { return under_.open(folder, path, flags, mode, resolve); });
-  }
-  int info(int folder, const char* name, FileInfo& info) override {
-    return pass([&] { return under_.info(folder, name, info); });
-  }
-  int info(int fd, FileInfo& info) override {
-    return pass([&] { return under_.info(fd, info); });
-  }
-  int space(int fd, Space& space) override {
-    return pass([&] { return under_.space(fd, space); });
-  }
-  std::uint64_t mount(int fd) override { return under_.mount(fd); }
-  std::uint32_t direct_alignment(int fd) override { return under_.direct_alignment(fd); }
-  int list(int fd, std::vector<Entry>& entries) override {
-    return pass([&] { return under_.list(fd, entries); });
-  }
-  int read_link(int folder, const char* name, std::string& text) override {
-    return pass([&] { return under_.read_link(folder, name, text); });
-  }
-  int make_folder(int folder, const char* name, mode_t mode) override {
-    return pass([&] { return under_.make_folder(folder, name, mode); });
-  }
-  int make_link(const char* text, int folder, const char* name) override {
-    return pass([&] { return under_.make_link(text, folder, name); });
-  }
-  // Never fails: what is cleaned up after a fault could not be told from what was forgotten.
-  int remove(int folder, const char* name, bool is_folder) override { return under_.remove(folder, name, is_folder); }
-  int rename(int folder, const char* from, const char* to, unsigned flags) override {
-    return pass([&] { return under_.rename(folder, from, to, flags); });
-  }
-  int allocate(int fd, std::uint64_t bytes) override {
-    return pass([&] { return under_.allocate(fd, bytes); });
-  }
-  int truncate(int fd, std::uint64_t bytes) override {
-    return pass([&] { return under_.truncate(fd, bytes); });
-  }
-  int clone(int to, int from) override {
-    return pass([&] { return under_.clone(to, from); });
-  }
-  std::int64_t copy_range(int from, std::uint64_t from_at, int to, std::uint64_t to_at, std::uint64_t bytes) override {
-    return pass([&] { return under_.copy_range(from, from_at, to, to_at, bytes); });
-  }
-  std::int64_t seek(int fd, std::uint64_t offset, int whence) override {
-    return pass([&] { return under_.seek(fd, offset, whence); });
-  }
-  int read_ahead(int fd, std::uint64_t bytes) override { return under_.read_ahead(fd, bytes); }
-  int set_flags(int fd, int flags) override {
-    return pass([&] { return under_.set_flags(fd, flags); });
-  }
-  int set_mode(int fd, mode_t mode) override {
-    return pass([&] { return under_.set_mode(fd, mode); });
-  }
-  int set_modified(int fd, const Time& time) override {
-    return pass([&] { return under_.set_modified(fd, time); });
-  }
-  int set_link_modified(int folder, const char* name, const Time& time) override {
-    return pass([&] { return under_.set_link_modified(folder, name, time); });
-  }
-  int flush(int fd) override {
-    return pass([&] { return under_.flush(fd); });
-  }
-  int sync(int fd) override {
-    return pass([&] { return under_.sync(fd); });
-  }
-  int sync_all(int fd) override {
-    return pass([&] { return under_.sync_all(fd); });
-  }
+  FaultyFs(Fs& under, Faults& faults) : AroundFs(under), faults_(faults) {}
 
  private:
-  template <class Call>
-  auto pass(Call call) -> decltype(call()) {
-    if (const int fault = faults_.strike(); fault != 0) return fault;
-    const auto result = call();
-    faults_.stall_here();
-    return result;
+  int before(const Where& where) override { return where.always ? 0 : faults_.strike(); }
+  void after(const Where& where) override {
+    if (!where.always) faults_.stall_here();
   }
 
-  Fs& under_;
   Faults& faults_;
 };
 
