@@ -59,11 +59,11 @@ def test_cases_are_what_they_say() -> None:
         connections.parse_case("many")
 
 
-@pytest.mark.parametrize("change", ["answer", "speak"])
-def test_an_answer_of_other_bytes_is_found_out(tmp_path: Path, change: str) -> None:
-    with wire.serve("cppzmq-echo", "tcp", tmp_path) as server:
+@pytest.mark.parametrize("who, key", [("cppzmq-echo", "answer"), ("windlass", "speak")])
+def test_an_answer_of_other_bytes_is_found_out(tmp_path: Path, who: str, key: str) -> None:
+    with wire.serve(who, "tcp", tmp_path) as server:
         script = dict(line.split() for line in server.script.read_text().splitlines())
-        if change == "answer":
+        if key == "answer":
             script["answer"] = script["answer"][:-2] + ("00" if script["answer"][-2:] != "00" else "01")
         else:
             script["speak"] = "bytes"
