@@ -297,10 +297,9 @@ TEST_P(Unpacked, WhoWaitsForTheMemoryOfAWindowKeepsNobodyElse) {
   Options options;
   options.bandwidth_max = 1U << 20U;
   open(options);
-  const std::string large = testing::packed(Packing::zstd, testing::noise(40U << 20U), 1, 25);
+  Transfer one = transfer(testing::packed(Packing::zstd, testing::noise(40U << 20U), 1, 25));
   std::vector<std::shared_ptr<Call>> calls;
   for (int i = 0; i < 2; ++i) {
-    Transfer one = transfer(large);
     one.target = *parse_place(folder.at("large" + std::to_string(i)));
     calls.push_back(testing::submit_one(*stager, one));
   }
