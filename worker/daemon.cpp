@@ -108,6 +108,7 @@ tl::expected<void, std::string> Daemon::State::open() {
     if (!server) return tl::unexpected(server.error());
     http = std::move(*server);
   }
+  health.serving = true;  // what comes before the loop's first turn waits in the sockets
   return {};
 }
 
@@ -310,7 +311,6 @@ int Daemon::State::run() {
     for (const int fd : keyed->fds()) fds.push_back(fd);
   }
   health.turn(Clock::now());
-  health.serving = true;
   notify.ready("serving");
   log_info("serving", {{"socket", config.local.socket}, {"node", config.node.name}, {"engine", stager->engine()}});
   for (;;) {

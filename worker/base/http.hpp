@@ -12,13 +12,15 @@
 
 namespace windlass::worker {
 
-// Written by the control thread, read by the HTTP threads.
+// Written by the control thread, read by the HTTP threads. Live from its making on, before the first turn too.
 struct Health {
   std::atomic<bool> serving{false};  // the local sockets serve and the state is read
   std::atomic<bool> draining{false};
   std::atomic<bool> bridge_configured{false};
   std::atomic<bool> bridge_connected{false};
   std::atomic<std::int64_t> turned_ms{0};  // steady clock, of the control thread's last turn; see turn()
+
+  Health() { turn(std::chrono::steady_clock::now()); }
 
   void turn(std::chrono::steady_clock::time_point now) {
     turned_ms.store(std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count(),

@@ -37,7 +37,6 @@ bool has(const std::string& text, const std::string& part) {
 class HttpTest : public testing::Test {
  protected:
   void SetUp() override {
-    health_.turn(std::chrono::steady_clock::now());
     auto started = HttpServer::start("127.0.0.1:0", health_, [] { return std::string("windlass_x 1\n"); });
     ASSERT_TRUE(started) << started.error();
     server_ = std::move(*started);
