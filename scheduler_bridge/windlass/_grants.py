@@ -115,8 +115,9 @@ class GrantBook:
         self._sent: dict[bytes, _Sent] = {}  # by the id of the request
         self._releasing: dict[bytes, tuple[bytes, list[Grant]]] = {}  # likewise: to whom, what
         self._claims: dict[bytes, object] = {}  # ids to come back: whose
-        self._unwanted: dict[bytes, float] = {}  # claims given up: until when they may still be held
+        self._unwanted: dict[bytes, float] = {}  # given up or back unheard: until when a node may still hold them
         self._dropped: dict[object, list[Grant]] = {}  # by owner, until it asks
+        self._untold: set[str] = set()  # nodes that have told of no grants since they registered
 
     # ---- What sessions ask -------------------------------------------------------------------------------------------
 
@@ -178,9 +179,10 @@ class GrantBook:
 
     def give_up(self, ids: Iterable[bytes]) -> None:
         """Claims of grants that no node has told of are no more; should one be told of yet, it is released."""
-        for each in ids:
-            if self._claims.pop(each, None) is not None:
-                self._unwanted[each] = self._now + 2 * self.lease
+        self._disown([each for each in ids if self._claims.pop(each, None) is not None])
+
+    def _disown(self, ids: Iterable[bytes]) -> None:
+        self._unwanted.update(dict.fromkeys(ids, self._now + 2 * self.lease))
 
     def forget(self, owner: object) -> list[Send]:
         """A session has ended: all that it holds is given back."""
@@ -209,6 +211,7 @@ class GrantBook:
 
     def registered(self, entry: Entry) -> None:
         """A node is new, or has registered anew: what is not ours is told by its first report."""
+        self._untold.add(entry.name)
         for grant in list(self._by_node.get(entry.name, {}).values()):
             grant.version = 0
             if grant.owner is None and grant.phase is not Phase.LEAVING:
@@ -219,6 +222,8 @@ class GrantBook:
         if listed is None:
             return []
         there = {each["id"]: each for each in listed}
+        first = entry.name in self._untold
+        self._untold.discard(entry.name)
         again: list[Grant] = []
         leaving: list[Grant] = []  # though it was released
         for grant in list(self._by_node.get(entry.name, {}).values()):
@@ -227,7 +232,10 @@ class GrantBook:
                     leaving.append(grant)
                 elif grant.phase is Phase.HELD and grant.owner is None:
                     grant.until = self._now + there[grant.id].get("lease_ms", 0) / 1000
-            elif grant.phase is Phase.LEAVING or (grant.phase is Phase.HELD and grant.owner is None):
+            elif grant.phase is Phase.LEAVING:
+                if first:  # else its GRANT may be under way yet; that is over with the answer to its RELEASE
+                    self._remove(grant)
+            elif grant.phase is Phase.HELD and grant.owner is None:
                 self._remove(grant)
             elif grant.phase is Phase.HELD and version >= grant.version:
                 again.append(grant)
@@ -353,6 +361,7 @@ class GrantBook:
                 sends += self._end(sent, "it did not answer in time", certain=False)
         if now >= self._renew_at:
             self._renew_at = now + self.lease / RENEWALS
+            self._unwanted = {each: until for each, until in self._unwanted.items() if now < until}
             for node in list(self._by_node):
                 sends += self._tend(node, now)
         return sends
@@ -417,7 +426,8 @@ class GrantBook:
 
     def _releases(self, node: str, gone: list[Grant]) -> list[Send]:
         entry = self.nodes.find(node)
-        if entry is None:
+        if entry is None:  # dead: should it come back with them, they are released then
+            self._disown([grant.id for grant in gone])
             for grant in gone:
                 self._remove(grant)
             return []

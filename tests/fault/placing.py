@@ -148,11 +148,15 @@ class Placing:
         """The nodes hold what the bridge believes, and that is what the sessions have."""
         for session in self._sessions:
             session.offers()  # it follows the nodes
-        own = {bytes.fromhex(each) for session in self._sessions for each in session.grants().values()}
+        own = self.own()
         books = self._witness.books()
         return all(there == believed for there, believed in books.values()) and own == {
             each for _, believed in books.values() for each in believed
         }
+
+    def own(self) -> set[bytes]:
+        """The grants that the sessions have."""
+        return {bytes.fromhex(each) for session in self._sessions for each in session.grants().values()}
 
     def close(self) -> None:
         self.stop()

@@ -239,7 +239,7 @@ def _one_seed(world: World, seed: int) -> tuple[float, Counter[str]]:
         )
         assert not world.witness.faults, world.witness.faults
     except BaseException:
-        print(f"faults: {faults}; grants: {world.witness.books()}")
+        print(f"faults: {faults}; grants: {world.witness.books()}; the sessions have: {placing.own()}")
         placing.close()
         raise
     return again, asked.outcomes

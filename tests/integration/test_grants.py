@@ -110,6 +110,34 @@ def test_no_answer_is_a_refusal_and_what_came_late_is_given_back(world: World, n
     assert not node.held and len(world.core.grants) == 0
 
 
+def test_what_came_late_is_given_back_though_a_report_and_a_cut_came_between(world: World, node: Node):
+    grant = world.grant(ME, "a", 1)
+    asking = world.ask(grant)
+    world.pass_time(3.5, beats=False)
+    assert grant.id in asking.refused and world.believed(Phase.LEAVING) == {grant.id}
+    node.version += 1
+    node.report(world.now)  # it has not read the GRANT yet
+    world.deliver(node, False)
+    world.deliver(node, True)  # and now it has, but for the RELEASE behind it
+    assert set(node.held) == {grant.id}
+    node.dial()
+    world.settle()
+    assert not node.held and len(world.core.grants) == 0
+
+
+def test_what_is_given_back_by_a_node_that_is_forgotten_is_released_once_it_is_back(world: World, node: Node):
+    grant = world.grant(ME, "a", 1)
+    world.ask(grant)
+    world.settle()
+    world.pass_time(11.0, beats=False)
+    del world.core.nodes._by_name["a"]  # as the table does with the dead where there are very many
+    world.release(grant.id)
+    assert len(world.core.grants) == 0 and set(node.held) == {grant.id}
+    node.dial()
+    world.settle()
+    assert not node.held and len(world.core.grants) == 0
+
+
 def test_a_cut_leaves_open_what_the_next_report_tells(world: World, node: Node):
     taken, lost = world.grant(ME, "a", 1), world.grant(ME, "a", 1)
     asking = world.ask(taken)
