@@ -51,7 +51,7 @@ void Front::ready(const epoll_event& event, Time now) {
   }
   const auto slot = static_cast<Slot>(at - kListenersMax);
   if (slot >= slots_.size() || !slots_[slot]) return;
-  if ((event.events & EPOLLOUT) != 0) flush_one(slot);
+  if ((event.events & ~std::uint32_t{EPOLLIN}) != 0) flush_one(slot);  // finds out, too, who went with answers waiting
   if ((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && slots_[slot]) ready_.push_back(slot);
 }
 

@@ -1,6 +1,7 @@
 // The daemon's front towards its clients: a ROUTER that speaks ZMTP 3 with the NULL mechanism, on sockets of the file
 // system and of tcp. It knows clients by their routing ids, takes their messages in fair turns, and sends what they are
-// answered; it never blocks, and a client that is not at work costs it no buffer. Everything is bounded by what
+// answered; it never blocks, and a client that is not at work costs it no buffer. A client that does not take its answers
+// is not read from until it does, so that it waits rather than loses them. Everything is bounded by what
 // front_limits.hpp names. No thread of its own: the control thread waits on its Poll and hands over what is ready.
 #pragma once
 
@@ -75,7 +76,7 @@ class Front {
     bool open = false;      // has its route
     bool welcomed = false;  // has said HELLO
     bool dirty = false;
-    bool watched_for_room = false;
+    std::uint32_t watched = EPOLLIN;
     std::optional<uid_t> uid;
     std::uint64_t number = 0;  // of all that came, this one
     std::string route;
@@ -114,7 +115,8 @@ class Front {
   Outgoing& outgoing_of(Slot slot);
   void say(Slot slot, std::string_view bytes);
   void flush_one(Slot slot);
-  void watch_for_room(Slot slot, bool wanted);
+  [[nodiscard]] static bool is_paused(const Connection& connection);
+  void watch(Slot slot);
 
   Poll& poll_;
   Refused refused_;

@@ -17,6 +17,7 @@ inline constexpr int kAcceptsPerTurn = 64;
 inline constexpr std::chrono::milliseconds kAcceptRest{100};             // where the system cannot give a socket
 inline constexpr std::size_t kReadBytesMax = 64 * 1024;                  // of one client, before the next has its turn
 inline constexpr std::size_t kHeldBytesMax = std::size_t{4} << 30U;      // of messages that have not come whole
+inline constexpr std::size_t kPauseBytes = std::size_t{1} << 20U;  // towards one client; not read from until there are less
 inline constexpr std::size_t kQueueBytesMax = std::size_t{4} << 20U;     // towards one client; one message always fits
 inline constexpr std::size_t kQueuesBytesMax = std::size_t{256} << 20U;  // towards all
 inline constexpr std::size_t kSpareQueues = 64;
@@ -24,6 +25,7 @@ inline constexpr std::size_t kFlushAfter = 16;  // clients with answers, while o
 
 static_assert(kHandshakeMax < kHelloMax);
 static_assert(Incoming::kRestBytesMax < kReadBytesMax);
+static_assert(kPauseBytes < kQueueBytesMax, "what was read before finds room for its answers");
 static_assert(kQueueBytesMax < kQueuesBytesMax);
 
 }  // namespace windlass::worker

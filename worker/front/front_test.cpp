@@ -44,8 +44,11 @@ class FrontTest : public testing::Test {
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, (folder_ / "s").c_str(), sizeof address.sun_path - 1);
     EXPECT_EQ(::connect(made.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    EXPECT_EQ(::send(made.get(), says.data(), says.size(), MSG_NOSIGNAL), static_cast<ssize_t>(says.size()));
+    say(made, says);
     return made;
+  }
+  static void say(const Descriptor& client, const std::string& says) {
+    EXPECT_EQ(::send(client.get(), says.data(), says.size(), MSG_NOSIGNAL), static_cast<ssize_t>(says.size()));
   }
 
   // Until nothing is left to be read; answers the routes of those whose messages came.
@@ -120,6 +123,44 @@ TEST_F(FrontTest, WhoTakesThePlaceOfAnotherHasTheWholeTimeForItsHello) {
   at(2 * kHelloMax);
   EXPECT_EQ(front.connections(), 0U);
   EXPECT_EQ(refusals.size(), 1U);
+}
+
+TEST_F(FrontTest, WhoDoesNotTakeItsAnswersIsNotReadFromUntilItDoes) {
+  const Descriptor slow = client(hello_of_zmtp() + kMessage);
+  const auto routes = serve();
+  ASSERT_EQ(routes.size(), 1U);
+  const std::string answer(64 * 1024, 'a');
+  std::size_t answers = 0;
+  for (; answers < 2 * kPauseBytes / answer.size(); ++answers) EXPECT_EQ(front.send(routes[0], answer, {}), Sent::yes);
+  front.flush();
+  say(slow, kMessage);
+  const Descriptor other = client(hello_of_zmtp() + kMessage);
+  EXPECT_EQ(serve().size(), 1U) << "another is read from";
+  EXPECT_TRUE(poll.wait(std::chrono::milliseconds(0)).empty()) << "and nothing spins";
+
+  std::size_t came = 0;
+  std::vector<std::string> read;
+  std::vector<char> room(answer.size());
+  while (came < answers * answer.size() || read.empty()) {
+    const ssize_t got = ::recv(slow.get(), room.data(), room.size(), MSG_DONTWAIT);
+    ASSERT_NE(got, 0);
+    if (got > 0) came += static_cast<std::size_t>(got);
+    for (const auto& route : serve()) read.push_back(route);
+  }
+  EXPECT_EQ(read, routes);
+}
+
+TEST_F(FrontTest, WhoGoesWithAnswersWaitingIsHungUpOn) {
+  Descriptor gone = client(hello_of_zmtp() + kMessage);
+  const auto routes = serve();
+  ASSERT_EQ(routes.size(), 1U);
+  EXPECT_EQ(front.send(routes[0], std::string(2 * kPauseBytes, 'a'), {}), Sent::yes);
+  front.flush();
+  EXPECT_EQ(front.connections(), 1U);
+  gone.reset();
+  serve();
+  EXPECT_EQ(front.connections(), 0U);
+  EXPECT_TRUE(refusals.empty());
 }
 
 }  // namespace

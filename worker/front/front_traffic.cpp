@@ -56,7 +56,7 @@ std::optional<Front::Message> Front::take() {
 bool Front::begin_reading() {
   while (at_ready_ < ready_.size()) {
     const Slot slot = ready_[at_ready_++];
-    if (!slots_[slot]) continue;
+    if (!slots_[slot] || is_paused(*slots_[slot])) continue;
     current_ = slot;
     bool lives = false;
     try {
@@ -182,19 +182,24 @@ void Front::flush_one(Slot slot) {
   const Outgoing::Left left = connection.outgoing->flush(connection.socket.get());
   waiting_ -= before - connection.outgoing->bytes();
   if (left == Outgoing::Left::broken) return hang_up(slot);
-  watch_for_room(slot, left == Outgoing::Left::some);
-  if (left == Outgoing::Left::some) return;
+  if (left == Outgoing::Left::some) return watch(slot);
   if (spare_.size() < kSpareQueues) {
     spare_.push_back(std::move(connection.outgoing));
   } else {
     connection.outgoing.reset();
   }
+  watch(slot);
 }
 
-void Front::watch_for_room(Slot slot, bool wanted) {
+bool Front::is_paused(const Connection& connection) {
+  return connection.outgoing && connection.outgoing->bytes() >= kPauseBytes;
+}
+
+// For what it says, unless it is paused; for room where something waits for it.
+void Front::watch(Slot slot) {
   Connection& connection = *slots_[slot];
-  if (std::exchange(connection.watched_for_room, wanted) == wanted) return;
-  poll_.change(connection.socket.get(), tag_of(slot), EPOLLIN | (wanted ? EPOLLOUT : 0U));
+  const std::uint32_t wanted = (is_paused(connection) ? 0U : EPOLLIN) | (connection.outgoing ? EPOLLOUT : 0U);
+  if (std::exchange(connection.watched, wanted) != wanted) poll_.change(connection.socket.get(), tag_of(slot), wanted);
 }
 
 }  // namespace windlass::worker
