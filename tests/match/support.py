@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import windlass
 from windlass import _native, legacy
@@ -25,17 +25,25 @@ def native(tasks, offers, **options):
     return solve(tasks, offers, backend=_native.place, fallback=False, **options)
 
 
+def at_once(first, second):
+    """Two calls begun by two threads at the same moment, as Futures that are done."""
+    begin = threading.Barrier(2, timeout=60)
+
+    def one(call):
+        begin.wait()
+        return call()
+
+    futures = [_two_threads().submit(one, call) for call in (first, second)]
+    wait(futures)
+    return futures
+
+
 def twice_at_once(matcher, second=None):
     """The matcher called by two threads at the same moment, who must be answered alike; `second` is asked by the
     second of them."""
-    begin = threading.Barrier(2, timeout=60)
-
-    def one(matcher, tasks, offers, options):
-        begin.wait()
-        return matcher(tasks, offers, **options)
 
     def match(tasks, offers, **options):
-        calls = [_two_threads().submit(one, each, tasks, offers, options) for each in (matcher, second or matcher)]
+        calls = at_once(*(functools.partial(each, tasks, offers, **options) for each in (matcher, second or matcher)))
         faults = [call.exception() for call in calls]
         if any(faults):
             assert all(faults) and str(faults[0]) == str(faults[1])

@@ -4,11 +4,13 @@ with SIMD and without, called by one thread and by two at once.
 More than 20,000 calls, each answered in all these ways; `make soak` makes a million of them. A failure names its seed.
 """
 
+import functools
 import os
 import random
 
 import pytest
 from windlass import _native, legacy
+from windlass._match import solve
 
 from . import cases, support
 
@@ -18,21 +20,26 @@ ENGINES = ("scalar", "plain", "auto")  # what $WINDLASS_MATCH_ENGINE forces; pla
 COMBINATIONS = len(cases.MODES) * len(cases.POLICIES) * (1 + len(cases.CONSTRAINTS))
 
 
-def matchers():
-    """{name: matcher}: legacy, and the library with each engine forced."""
+def place(engine, problem):
+    os.environ["WINDLASS_MATCH_ENGINE"] = engine
+    return _native.place(problem)
 
-    def forced(engine, matcher=support.native):
-        def match(tasks, offers, **options):
-            os.environ["WINDLASS_MATCH_ENGINE"] = engine
-            return matcher(tasks, offers, **options)
 
-        return match
+def place_by_each(problem):
+    """The library's answer, the same by each engine, and by two threads at once."""
+    answers = [place(engine, problem) for engine in ENGINES]
+    os.environ["WINDLASS_MATCH_ENGINE"] = "index"
+    answers += [call.result() for call in support.at_once(*[functools.partial(_native.place, problem)] * 2)]
+    for way, answer in zip((*ENGINES, "index", "index, too"), answers, strict=True):
+        assert support.same_placements(answers[0], answer), way
+    return answers[0]
 
-    found = {"legacy": legacy.match}
-    if _native.available():
-        found.update({engine: forced(engine) for engine in ENGINES})
-        found["index, twice"] = forced("index", support.twice_at_once(support.native))
-    return found
+
+def each_engine(tasks, offers, **options):
+    return solve(tasks, offers, backend=place_by_each, fallback=False, **options)
+
+
+WAYS = {"legacy": legacy.match} | ({"each engine": each_engine} if _native.available() else {})
 
 
 def test_there_are_enough():
@@ -42,13 +49,13 @@ def test_there_are_enough():
 
 def sweep(monkeypatch, policy, constraint, seeds):
     monkeypatch.setenv("WINDLASS_MATCH_ENGINE", "auto")  # so that it is put back
-    ways, placed = matchers(), 0
+    placed = 0
     for mode, ties in cases.MODES:
         for seed in seeds:
             arguments = (seed, mode, ties, policy, constraint, random.Random(seed).choice((5, 8, 12)))
             tasks, offers, options = cases.combination(*arguments)
             try:
-                placed += max(support.compare(tasks, offers, options, ways), 0)
+                placed += max(support.compare(tasks, offers, options, WAYS), 0)
             except Exception as error:
                 replay = f"cases.combination{arguments}"
                 raise AssertionError(f"{replay} with options {options}: {type(error).__name__}: {error}") from error
