@@ -38,7 +38,7 @@ inline constexpr std::size_t kUnsentMax = 10'000;        // answers that wait fo
 inline constexpr std::size_t kUnsentBytesMax = std::size_t{256} << 20U;
 inline constexpr std::size_t kUnsentPerPeerMax = 1000;
 inline constexpr std::size_t kUnsentBytesPerPeerMax = std::size_t{64} << 20U;
-inline constexpr std::chrono::seconds kUnsentKeep{30};
+inline constexpr std::chrono::minutes kUnsentKeep = kPeerIdleMax;  // a peer that went is told of at once
 inline constexpr std::chrono::milliseconds kUnsentRetry{20};
 inline constexpr int kSocketQueueMax = 1000;               // messages per peer within ZeroMQ, each way
 inline constexpr int kMessagesPerTurn = 64;                // read from one socket before the others have their turn

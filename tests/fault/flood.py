@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 import numpy as np
 import zmq
-from windlass._wire import Header, Message, Type, declare, decode, encode
+from windlass._wire import Header, Message, Type, declare, decode, decode_header, encode
 
 PEERS = 4
 ANSWER_S = 60.0  # for the last answers
@@ -43,11 +43,12 @@ class Flood:
         body, columns = heavy(rows)
         self._payload = [bytes(frame) for frame in encode(Message(Header(Type.MATCH, b"0" * 16), body, tuple(columns)))]
         self._context = zmq.Context()
-        self._sockets = [self._context.socket(zmq.DEALER) for _ in range(PEERS)]
+        self._sockets = deque(self._context.socket(zmq.DEALER) for _ in range(PEERS))
         self._poller = zmq.Poller()
         self.sent = 0
         self.answers: Counter[bytes] = Counter()
         self.kinds: Counter[str] = Counter()
+        self._known: dict[bytes, str] = {}  # by body of an ERROR, what it says
         for socket in self._sockets:
             socket.linger = 0
             socket.connect(address)
@@ -57,15 +58,18 @@ class Flood:
             assert decode(socket.recv_multipart()).header.type == Type.WELCOME
             self._poller.register(socket, zmq.POLLIN)
 
-    def ask(self) -> None:
-        """One more; where ZeroMQ takes none now it counts as not sent."""
-        request_id = self.sent.to_bytes(16, "little")
-        header = bytes(encode(Message(Header(Type.MATCH, request_id)))[0])
-        try:
-            self._sockets[self.sent % PEERS].send_multipart([header, *self._payload[1:]], zmq.NOBLOCK)
-        except zmq.Again:
-            return
-        self.sent += 1
+    def ask(self) -> bool:
+        """One more, by the next of the peers that ZeroMQ takes one of now; False where there is none."""
+        header = bytes(encode(Message(Header(Type.MATCH, self.sent.to_bytes(16, "little"))))[0])
+        for _ in range(PEERS):
+            self._sockets.rotate()
+            try:
+                self._sockets[0].send_multipart([header, *self._payload[1:]], zmq.NOBLOCK)
+            except zmq.Again:
+                continue
+            self.sent += 1
+            return True
+        return False
 
     def listen(self, seconds: float) -> None:
         """Takes what comes until so much time is over."""
@@ -73,18 +77,22 @@ class Flood:
         while True:
             left = end - time.monotonic()
             for socket, _ in self._poller.poll(max(left, 0) * 1000):
-                self._take(decode(socket.recv_multipart()))
+                self._take(socket.recv_multipart())
             if left <= 0:
                 return
 
-    def _take(self, message: Message) -> None:
-        self.answers[message.header.id] += 1
-        if message.header.type == Type.RESULT:
-            self.kinds["done"] += 1
-        elif message.body.get("code") == 8 and message.body.get("retry_after_ms", 0) > 0:
-            self.kinds["refused"] += 1
-        else:
-            self.kinds[f"other: {message.body}"] += 1
+    def _take(self, frames: list[bytes]) -> None:
+        header = decode_header(frames[0])
+        self.answers[header.id] += 1
+        self.kinds["done" if header.type == Type.RESULT else self._kind_of(frames)] += 1
+
+    def _kind_of(self, frames: list[bytes]) -> str:
+        kind = self._known.get(frames[1])
+        if kind is None:
+            body = decode(frames).body
+            refused = body.get("code") == 8 and body.get("retry_after_ms", 0) > 0
+            kind = self._known[frames[1]] = "refused" if refused else f"other: {body}"
+        return kind
 
     def told(self) -> dict[str, Any]:
         twice = sum(count > 1 for count in self.answers.values())
@@ -95,8 +103,8 @@ def main(address: str, rate: float, seconds: float, rows: int) -> None:
     flood = Flood(address, rows)
     begun = time.monotonic()
     while (now := time.monotonic() - begun) < seconds:
-        while flood.sent < now * rate and time.monotonic() - begun < seconds:
-            flood.ask()
+        while flood.sent < now * rate and time.monotonic() - begun < seconds and flood.ask():
+            pass
         flood.listen(0.002)
     end = time.monotonic() + ANSWER_S
     while len(flood.answers) < flood.sent and time.monotonic() < end:

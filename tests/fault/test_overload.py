@@ -28,8 +28,8 @@ def rate_of(address: str, seconds: float = 3.0) -> float:
     flood = Flood(address, ROWS)
     begun = time.monotonic()
     while time.monotonic() - begun < seconds:
-        while flood.sent - len(flood.answers) < 8:
-            flood.ask()
+        while flood.sent - len(flood.answers) < 8 and flood.ask():
+            pass
         flood.listen(0.001)
     done = flood.kinds["done"]
     took = time.monotonic() - begun
