@@ -2,8 +2,11 @@
 
 A thread counts; a row is its counts per millisecond. Cases are what the main thread does meanwhile: nothing (`idle`),
 wait for native code that burns one core without the GIL (`busy`), match in this process (`inproc`), or by the daemon
-(`ipc`). `share_of_busy` compares each run with the runs of `busy` right before and after it. Peers match in this
-process: the plain loop (`python`), and the loop in Rust that holds the GIL (`rust-gil`) or releases it.
+(`ipc`). A run is many short windows, of the case and of `busy` in turn, and `share_of_busy` is the median of the ratios
+of neighbours: how fast a machine counts changes from second to second. `ran_of_busy` compares likewise what part of the
+time the counter was on a processor at all, which is what a GIL that is held takes from it; the rest of the difference
+is what two threads at work take from each other in caches and shared cores. Peers match in this process: the plain loop
+(`python`), and the loop in Rust that holds the GIL (`rust-gil`) or releases it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import windlass
 
@@ -30,10 +33,18 @@ CASES = ("idle", "busy", "inproc", "ipc")
 QUICK_CASES = CASES
 ROUNDS = 5
 SEED = 20
-WINDOW_S = 1.0  # how long a run counts at least
-_BURN_S = 0.25  # one piece of native work
+WINDOW_S = 0.3  # how long a window is at least
+WINDOWS = 9  # of the case in a run, with one more of `busy`
+_BURN_S = 0.1  # one piece of native work
 
 Work = Callable[[], None]
+
+
+class Counted(NamedTuple):
+    """What the counter came to in a window: counts per ms, and the part of the time that it ran."""
+
+    rate: float
+    ran: float
 
 
 def parse_case(case: str) -> str:
@@ -47,7 +58,7 @@ def run(
 ) -> list[Row]:
     del folder
     burn = burner()
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[list[Counted]]] = {}
     with contextlib.ExitStack() as stack:
         peers = []
         for peer, work in _works(case, burn, quick, stack):
@@ -60,39 +71,56 @@ def run(
         rows = measure(case, peers, rounds, say)
     for row in rows:
         if "absent" not in row:
-            rates = [rate for rate, _ in found[row["who"]]]
+            windows = [window for run in found[row["who"]] for window in run[1::2]]
+            rates = [window.rate for window in windows]
             row.update(median=statistics.median(rates), min=min(rates), max=max(rates))
-            row["share_of_busy"] = statistics.median(rate / busy for rate, busy in found[row["who"]])
+            row["ran"] = statistics.median(window.ran for window in windows)
+            row["share_of_busy"] = _share(found[row["who"]], 0)
+            row["ran_of_busy"] = _share(found[row["who"]], 1)
     return rows
 
 
-def _run(work: Work, burn: Work) -> Callable[[], tuple[float, float]]:
-    def measured() -> tuple[float, float]:
-        before = count_beside(burn)
-        rate = count_beside(work)
-        return rate, (before + count_beside(burn)) / 2
+def _share(runs: list[list[Counted]], which: int) -> float:
+    """The median of the windows' ratios to those of `busy` before and after them."""
+    ratios = []
+    for run in runs:
+        told = [window[which] for window in run]
+        ratios += [2 * told[at] / (told[at - 1] + told[at + 1]) for at in range(1, len(told), 2)]
+    return statistics.median(ratios)
+
+
+def _run(work: Work, burn: Work) -> Callable[[], list[Counted]]:
+    """Windows of `busy` and of the case in turn; the first and the last are of `busy`."""
+
+    def measured() -> list[Counted]:
+        found = [count_beside(burn)]
+        for _ in range(WINDOWS):
+            found += [count_beside(work), count_beside(burn)]
+        return found
 
     return measured
 
 
-def count_beside(work: Work, window: float | None = None) -> float:
-    """Counts per ms of a thread while `work` is done, again and again until the window is over."""
-    counted, stop = [0], [False]
+def count_beside(work: Work, window: float | None = None) -> Counted:
+    """What a thread counts while `work` is done, again and again until the window is over."""
+    counted, ran, stop = [0], [0.0], [False]
 
     def count() -> None:
         while not stop[0]:
             counted[0] += 1
+        ran[0] = time.thread_time()
 
     counter = threading.Thread(target=count)
+    begin = time.perf_counter()
     counter.start()
     try:
-        begin, had = time.perf_counter(), counted[0]
         while time.perf_counter() - begin < (WINDOW_S if window is None else window):
             work()
-        return (counted[0] - had) / (time.perf_counter() - begin) / 1000
     finally:
         stop[0] = True
         counter.join()
+    took = time.perf_counter() - begin
+    return Counted(counted[0] / took / 1000, ran[0] / took)
 
 
 def burner() -> Work:
