@@ -58,6 +58,9 @@ inline constexpr std::chrono::seconds kDrainPark{6};      // after SIGTERM: what
 inline constexpr std::chrono::seconds kDrainMax{8};       // then the process ends all the same
 inline constexpr std::chrono::seconds kCloseMax{1};       // for threads and files to be closed after that
 
+inline constexpr int kKeptPieceMax = 4 << 20;  // bytes of one piece of memory that is kept once freed
+inline constexpr int kKeptFreeMax = 16 << 20;  // free bytes that one arena keeps
+
 // A MATCH within these is answered by the control thread itself: a hop to another thread would cost more.
 inline constexpr std::size_t kInlineBytesMax = 16 * 1024;
 inline constexpr std::size_t kInlinePairsMax = 4096;  // tasks x offers
