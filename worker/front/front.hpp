@@ -1,7 +1,7 @@
 // The daemon's front towards its clients: a ROUTER that speaks ZMTP 3 with the NULL mechanism, on sockets of the file
 // system and of tcp. It knows clients by their routing ids, takes their messages in fair turns, and sends what they are
-// answered; it never blocks, and a client that is not at work costs it no buffer. A client that does not take its answers
-// is not read from until it does, so that it waits rather than loses them. Everything is bounded by what
+// answered; it never blocks, and a client that is not at work costs it no buffer. A client that does not take its
+// answers is not read from until it does, so that it waits rather than loses them. Everything is bounded by what
 // front_limits.hpp names. No thread of its own: the control thread waits on its Poll and hands over what is ready.
 #pragma once
 

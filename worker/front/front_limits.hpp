@@ -14,10 +14,11 @@ inline constexpr std::size_t kHandshakesMax =
 inline constexpr std::chrono::seconds kHandshakeMax{10};
 inline constexpr std::chrono::seconds kHelloMax{60};  // from coming until the HELLO; a program may connect and think
 inline constexpr int kAcceptsPerTurn = 64;
-inline constexpr std::chrono::milliseconds kAcceptRest{100};             // where the system cannot give a socket
-inline constexpr std::size_t kReadBytesMax = 64 * 1024;                  // of one client, before the next has its turn
-inline constexpr std::size_t kHeldBytesMax = std::size_t{4} << 30U;      // of messages that have not come whole
-inline constexpr std::size_t kPauseBytes = std::size_t{1} << 20U;  // towards one client; not read from until there are less
+inline constexpr std::chrono::milliseconds kAcceptRest{100};         // where the system cannot give a socket
+inline constexpr std::size_t kReadBytesMax = 64 * 1024;              // of one client, before the next has its turn
+inline constexpr std::size_t kHeldBytesMax = std::size_t{4} << 30U;  // of messages that have not come whole
+inline constexpr std::size_t kPauseBytes = std::size_t{1}
+                                           << 20U;  // towards one client; not read from until there are less
 inline constexpr std::size_t kQueueBytesMax = std::size_t{4} << 20U;     // towards one client; one message always fits
 inline constexpr std::size_t kQueuesBytesMax = std::size_t{256} << 20U;  // towards all
 inline constexpr std::size_t kSpareQueues = 64;
