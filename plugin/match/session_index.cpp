@@ -30,17 +30,12 @@ SessionIndex::SessionIndex(const SessionState& state, const Problem& problem, bo
       sampled_(problem.tasks),
       scoring_(scoring_of(problem)),
       ranks_(problem),
-      bands_(shape_of(problem, ranks_), kernel()),
-      now_(problem.dimensions) {}
+      bands_(shape_of(problem, ranks_), kernel()) {}
 
-// Reads the slot into `now_`.
-Key SessionIndex::key_of(int32_t slot) {
+Key SessionIndex::key_of(int32_t slot) const {
   Key key;
   const int64_t* free = state_.free(slot);
-  for (size_t d = 0; d < dimensions_; ++d) {
-    now_[d] = free[d];
-    key.sum += scoring_.weight[d] * now_[d];
-  }
+  for (size_t d = 0; d < dimensions_; ++d) key.sum += scoring_.weight[d] * free[d];
   if (policy_ == Policy::worst_fit) key.sum = -key.sum;
   const SessionState::Offer& offer = state_.offer(slot);
   if (policy_ == Policy::cost) key.price = packing_ && offer.held > 0 ? 0 : offer.price;
@@ -64,22 +59,21 @@ void SessionIndex::fill(const std::vector<bool>& offered) {
   std::sort(slots.begin(), slots.end(), [&](int32_t a, int32_t b) { return before(keys, a, b); });
   std::vector<Entry> entries;
   for (const int32_t slot : slots) {
-    const Key key = key_of(slot);
-    const bool known = !entries.empty() && entries.back().key == key && equals(entries.back().group, slot);
+    const bool known = !entries.empty() && entries.back().key == keys[slot] && equals(entries.back().group, slot);
     if (!known) {
-      const int32_t group = make_group(key, slot);
-      entries.push_back({key, groups_[group].ranks, group});
+      const Step step = step_of(slot, true);
+      entries.push_back({step.key, step.ranks, make_group(step)});
     }
     put(entries.back().group, slot);
   }
   bands_.build(entries);
 }
 
-// Whether a group is of offers as this one, whose amounts `now_` has.
+// Whether a group is of offers as this one.
 bool SessionIndex::equals(int32_t group, int32_t slot) const {
   const SessionState::Offer& offer = state_.offer(slot);
   const Group& own = groups_[group];
-  return std::equal(now_.begin(), now_.end(), amounts(group)) &&
+  return std::equal(amounts(group), amounts(group) + dimensions_, state_.free(slot)) &&
          (!by_labels_ || (own.labels == offer.labels && own.only == offer.only));
 }
 
@@ -99,57 +93,56 @@ bool SessionIndex::before(const std::vector<Key>& keys, int32_t a, int32_t b) co
 // known, then where it is and where it will be.
 void SessionIndex::refresh(std::span<const int32_t> slots, const std::vector<bool>& offered) {
   constexpr size_t kStep = 4;
-  struct Next {
-    Key key;
-    uint64_t ranks;
-  };
-  std::array<Next, 2 * kStep> next;
-  const auto group_at = [&](size_t at) {
-    const auto slot = at < slots.size() ? static_cast<size_t>(slots[at]) : group_of_.size();
-    return slot < group_of_.size() ? group_of_[slot] : -1;
-  };
-  const auto joins = [&](size_t at) { return at < slots.size() && offered[at] && admitted(slots[at]); };
+  if (group_of_.size() < state_.slots()) group_of_.resize(state_.slots(), -1);
+  std::array<Step, 4 * kStep> steps;
   const auto look_ahead = [&](size_t at) {
-    if (at + 4 * kStep < slots.size() && static_cast<size_t>(slots[at + 4 * kStep]) < group_of_.size()) {
-      __builtin_prefetch(&group_of_[slots[at + 4 * kStep]]);
+    if (const size_t far = at + 4 * kStep; far < slots.size()) {
+      __builtin_prefetch(&group_of_[slots[far]]);
+      state_.prefetch(slots[far]);
     }
-    if (at + 3 * kStep < slots.size()) state_.prefetch(slots[at + 3 * kStep]);
-    if (const int32_t group = group_at(at + 3 * kStep); group >= 0) {
-      __builtin_prefetch(&groups_[group]);
-      __builtin_prefetch(amounts(group));
-      bands_.prefetch(group);
+    if (const size_t next = at + 3 * kStep; next < slots.size()) {
+      Step& step = steps[next % steps.size()] = step_of(slots[next], offered[next]);
+      if (step.joins) bands_.find_band(step.key, step.hint);
+      if (const int32_t group = group_of_[step.slot]; group >= 0) {
+        __builtin_prefetch(&groups_[group]);
+        __builtin_prefetch(amounts(group));
+        bands_.prefetch(group);
+      }
     }
-    if (const int32_t group = group_at(at + 2 * kStep); group >= 0) bands_.prefetch_cell(group);
-    if (joins(at + 2 * kStep)) {
-      Next& own = next[(at + 2 * kStep) % next.size()];
-      own.key = key_of(slots[at + 2 * kStep]);
-      own.ranks = ranks_.of(now_.data());
-      bands_.prefetch_band(own.key);
-    }
-    if (at >= kStep && joins(at + kStep)) {
-      const Next& own = next[(at + kStep) % next.size()];
-      bands_.prefetch_choice(own.key, own.ranks);
+    if (const size_t near = at + kStep; at >= 2 * kStep && near < slots.size()) {
+      Step& step = steps[near % steps.size()];
+      if (step.joins) bands_.find_cell(step.key, step.ranks, step.hint);
+      if (const int32_t group = group_of_[step.slot]; group >= 0) bands_.prefetch_cell(group);
     }
   };
   for (size_t at = 0; at < slots.size(); ++at) {
     look_ahead(at);
-    refresh(slots[at], offered[at]);
+    take(at >= 3 * kStep ? steps[at % steps.size()] : step_of(slots[at], offered[at]));
   }
 }
 
 void SessionIndex::refresh(int32_t slot, bool offered) {
   if (group_of_.size() < state_.slots()) group_of_.resize(state_.slots(), -1);
-  const int32_t group = group_of_[slot];
-  const bool stays = offered && admitted(slot);
-  const Key key = stays ? key_of(slot) : Key{};
-  if (group >= 0) {
-    if (stays && groups_[group].key == key && equals(group, slot)) return;
-    leave(slot);
-  }
-  if (stays) join(slot, key);
+  take(step_of(slot, offered));
 }
 
-int32_t SessionIndex::make_group(const Key& key, int32_t slot) {
+SessionIndex::Step SessionIndex::step_of(int32_t slot, bool offered) const {
+  Step step{.slot = slot, .joins = offered && admitted(slot)};
+  if (!step.joins) return step;
+  step.key = key_of(slot);
+  step.ranks = ranks_.of(state_.free(slot));
+  return step;
+}
+
+void SessionIndex::take(const Step& step) {
+  if (const int32_t group = group_of_[step.slot]; group >= 0) {
+    if (step.joins && groups_[group].key == step.key && equals(group, step.slot)) return;
+    leave(step.slot);
+  }
+  if (step.joins) join(step);
+}
+
+int32_t SessionIndex::make_group(const Step& step) {
   if (spare_.empty()) {
     spare_.push_back(static_cast<int32_t>(groups_.size()));
     groups_.emplace_back();
@@ -157,29 +150,27 @@ int32_t SessionIndex::make_group(const Key& key, int32_t slot) {
   }
   const int32_t number = spare_.back();
   spare_.pop_back();
-  std::copy(now_.begin(), now_.end(), amounts_.begin() + static_cast<ptrdiff_t>(number * dimensions_));
+  std::copy_n(state_.free(step.slot), dimensions_, amounts_.begin() + static_cast<ptrdiff_t>(number * dimensions_));
   Group& group = groups_[number];
-  group.key = key;
-  group.ranks = ranks_.of(now_.data());
-  group.labels = by_labels_ ? state_.offer(slot).labels : -1;
-  group.only = by_labels_ ? state_.offer(slot).only : -1;
+  group.key = step.key;
+  group.labels = by_labels_ ? state_.offer(step.slot).labels : -1;
+  group.only = by_labels_ ? state_.offer(step.slot).only : -1;
   group.live = 0;
   group.more.clear();
   return number;
 }
 
 // Into a group of equal amounts where the bands meet one; equal groups that they miss lie side by side.
-// `now_` has what the slot has.
-void SessionIndex::join(int32_t slot, const Key& key) {
-  const int32_t fresh = make_group(key, slot);
-  const auto same = [&](int32_t group) { return equals(group, slot); };
-  int32_t number = bands_.insert({key, groups_[fresh].ranks, fresh}, same);
+void SessionIndex::join(const Step& step) {
+  const int32_t fresh = make_group(step);
+  const auto same = [&](int32_t group) { return equals(group, step.slot); };
+  int32_t number = bands_.insert({step.key, step.ranks, fresh}, same, step.hint);
   if (number < 0) {
     number = fresh;
   } else {
     spare_.push_back(fresh);
   }
-  put(number, slot);
+  put(number, step.slot);
 }
 
 void SessionIndex::put(int32_t number, int32_t slot) {
@@ -220,7 +211,7 @@ void SessionIndex::tidy(int32_t number) {
 }
 
 void SessionIndex::end(int32_t number) {
-  bands_.erase(bands_.slot_of(number, groups_[number].key));
+  bands_.erase(number, groups_[number].key);
   spare_.push_back(number);
 }
 

@@ -50,21 +50,31 @@ class SessionIndex {
  private:
   struct Group {
     Key key;
-    uint64_t ranks = 0;
     int32_t live = 0;
     int32_t labels = -1, only = -1;
     int32_t first = -1;         // its lowest slot
     std::vector<int32_t> more;  // a heap of the others, and of some that have left
   };
 
+  // What is to become of a slot, as far as that can be told ahead of time.
+  struct Step {
+    int32_t slot = -1;
+    bool joins = false;
+    Key key{};
+    uint64_t ranks = 0;
+    Bands::Hint hint{};
+  };
+
   const int64_t* amounts(int32_t group) const { return amounts_.data() + static_cast<size_t>(group) * dimensions_; }
-  Key key_of(int32_t slot);
+  Key key_of(int32_t slot) const;
+  Step step_of(int32_t slot, bool offered) const;
+  void take(const Step& step);
   bool admitted(int32_t slot) const;
   bool before(const std::vector<Key>& keys, int32_t a, int32_t b) const;
   bool equals(int32_t group, int32_t slot) const;
   Failures& failures_of(SessionLabels* labels);
-  int32_t make_group(const Key& key, int32_t slot);
-  void join(int32_t slot, const Key& key);
+  int32_t make_group(const Step& step);
+  void join(const Step& step);
   void put(int32_t number, int32_t slot);
   void leave(int32_t slot);
   void end(int32_t group);
@@ -83,7 +93,6 @@ class SessionIndex {
   HugeVector<int64_t> amounts_;  // [groups][dimensions]
   std::vector<int32_t> spare_;
   HugeVector<int32_t> group_of_;                       // by slot, -1: not there
-  std::vector<int64_t> now_;                           // scratch: what the slot at hand has
   std::map<SessionLabels::Alike, Failures> failures_;  // of tasks that ask alike
 };
 

@@ -35,8 +35,12 @@ size_t Bands::position_of(const Key& key) const {
   return at == low_.begin() ? 0 : static_cast<size_t>(at - low_.begin() - 1);
 }
 
-size_t Bands::band_for(const Key& key) {
-  const size_t position = position_of(key);
+bool Bands::lies_in(const Key& key, size_t position) const {
+  return position < low_.size() && !(key < low_[position]) && (position + 1 == low_.size() || key < low_[position + 1]);
+}
+
+size_t Bands::band_for(const Key& key, const Hint& hint) {
+  const size_t position = lies_in(key, hint.position) ? hint.position : position_of(key);
   if (key < low_[position]) low_[position] = key;
   return position;
 }
@@ -266,44 +270,62 @@ void Bands::prefetch_cell(int32_t group) const {
   prefetch_ranks(cell);
 }
 
-void Bands::prefetch_band(const Key& key) const {
+void Bands::find_band(const Key& key, Hint& hint) const {
+  hint = {};
   if (order_.empty()) return;
-  const int32_t band = order_[position_of(key)];
+  hint.position = position_of(key);
+  const int32_t band = order_[hint.position];
   __builtin_prefetch(&bands_[band]);
   for (size_t row = 0; row < shape_.rows; ++row) {
     __builtin_prefetch(&tops_[static_cast<size_t>(band) * shape_.rows + row]);
   }
 }
 
-void Bands::prefetch_choice(const Key& key, uint64_t ranks) const {
-  if (order_.empty()) return;
-  const int32_t band = order_[position_of(key)];
-  const Cell& cell = cells_[bands_[band].cell[choose_cell(band, bytes_of(ranks))]];
+void Bands::find_cell(const Key& key, uint64_t ranks, Hint& hint) const {
+  if (!lies_in(key, hint.position)) return;
+  const int32_t band = order_[hint.position];
+  hint.place = choose_cell(band, bytes_of(ranks));
+  const int32_t number = bands_[band].cell[hint.place];
+  const Cell& cell = cells_[number];
   __builtin_prefetch(&cell);
   for (size_t lane = 0; lane < kLanes; lane += 16) __builtin_prefetch(&cell.rough[lane]);
-  prefetch_ranks(static_cast<int32_t>(&cell - cells_.data()));
+  prefetch_ranks(number);
 }
 
-Slot Bands::slot_of(int32_t group, const Key& key) const {
-  const Where at = where_[group];
-  const Cell& cell = cells_[at.cell];
+// Of equal low keys several bands may be the one.
+size_t Bands::position_of_band(int32_t band, const Key& key) const {
   size_t position = first_band(key);
-  while (order_[position] != cell.band) ++position;
-  return {key, key, group, static_cast<int32_t>(position), at.lane, cell.place};
+  while (order_[position] != band) ++position;
+  return position;
 }
 
 void Bands::erase(const Slot& slot) {
   const auto position = static_cast<size_t>(slot.position);
-  Band& band = bands_[order_[position]];
-  Cell& cell = cells_[band.cell[slot.place]];
-  cell.live &= ~(uint64_t{1} << slot.lane);
+  remove(order_[position], slot.place, slot.lane);
+  care_for(position);
+}
+
+void Bands::erase(int32_t group, const Key& key) {
+  const Where at = where_[group];
+  const int32_t band = cells_[at.cell].band;
+  remove(band, cells_[at.cell].place, at.lane);
+  if (needs_care(band)) care_for(position_of_band(band, key));
+}
+
+void Bands::remove(int32_t number, int place, int lane) {
+  Band& band = bands_[number];
+  Cell& cell = cells_[band.cell[place]];
+  cell.live &= ~(uint64_t{1} << lane);
   --band.count;
   if (cell.live == 0) {
-    drop_cell(order_[position], slot.place);
+    drop_cell(number, place);
   } else {
-    lower_tops(slot, order_[position], band.cell[slot.place]);
+    lower_tops(number, place, lane);
   }
-  if (band.count == 0) {
+}
+
+void Bands::care_for(size_t position) {
+  if (bands_[order_[position]].count == 0) {
     remove_band(position);
   } else {
     tidy(position);
@@ -311,30 +333,39 @@ void Bands::erase(const Slot& slot) {
 }
 
 // What a cell can hold falls with the entry that held the most of it.
-void Bands::lower_tops(const Slot& slot, int32_t band, int32_t cell) {
-  Lanes* ranks = &ranks_[static_cast<size_t>(cell) * shape_.rows];
+void Bands::lower_tops(int32_t band, int place, int lane) {
+  Lanes* ranks = &ranks_[static_cast<size_t>(bands_[band].cell[place]) * shape_.rows];
   Lanes* tops = &tops_[static_cast<size_t>(band) * shape_.rows];
   for (size_t row = 0; row < shape_.rows; ++row) {
-    uint8_t& rank = ranks[row].byte[slot.lane];
-    const bool held_most = rank == tops[row].byte[slot.place];
+    uint8_t& rank = ranks[row].byte[lane];
+    const bool held_most = rank == tops[row].byte[place];
     rank = 0;
     if (!held_most) continue;
     uint8_t most = 0;
     for (const uint8_t other : ranks[row].byte) most = std::max(most, other);
-    tops[row].byte[slot.place] = most;
+    tops[row].byte[place] = most;
   }
+}
+
+bool Bands::is_sparse(const Band& band) const {
+  const auto cells = static_cast<size_t>(std::popcount(band.live));
+  return cells > 1 && band.count * 2 < cells * shape_.fill;
+}
+
+// Few entries for its cells, or for a band.
+bool Bands::needs_care(int32_t number) const {
+  const Band& band = bands_[number];
+  const auto cells = static_cast<size_t>(std::popcount(band.live));
+  return band.count == 0 || is_sparse(band) || (cells == 1 && band.count == shape_.fill / 4);
 }
 
 // Packs a band anew once half of its cells' room is empty, together with the next one where both make less than half.
 void Bands::tidy(size_t position) {
   const Band& band = bands_[order_[position]];
-  const auto cells = static_cast<size_t>(std::popcount(band.live));
-  const bool sparse = cells > 1 && band.count * 2 < cells * shape_.fill;
-  const bool small = cells == 1 && band.count == shape_.fill / 4;
-  if (!sparse && !small) return;
+  if (!needs_care(order_[position])) return;
   const bool join =
       position + 1 < order_.size() && band.count + bands_[order_[position + 1]].count <= capacity() * 3 / 4;
-  if (!sparse && !join) return;
+  if (!is_sparse(band) && !join) return;
   std::vector<Entry> entries;
   gather_band(order_[position], entries);
   if (join) {

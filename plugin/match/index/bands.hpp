@@ -33,19 +33,24 @@ class Bands {
 
   // Into an empty structure. `entries` ascend by key.
   void build(std::span<Entry> entries);
+  // Where an entry is likely to go, found ahead of time.
+  struct Hint {
+    size_t position = 0;  // of the band
+    int place = -1;       // of the cell in it, -1: not looked for
+  };
   // `same(group)` tells whether a group of equal key has equal amounts. Answers that group where one was met, and then
-  // inserts nothing; else -1.
+  // inserts nothing; else -1. A hint that holds no longer costs time alone.
   template <typename Same>
-  int32_t insert(const Entry& entry, Same same);
+  int32_t insert(const Entry& entry, Same same, const Hint& hint = {});
   void erase(const Slot& slot);
-  // Where a group is that was inserted with this key.
-  Slot slot_of(int32_t group, const Key& key) const;
-  // Brings near what `slot_of` and `erase` will look at.
+  // A group that was inserted with this key.
+  void erase(int32_t group, const Key& key);
+  // Brings near what `erase` will look at: first where the group is, then its cell.
   void prefetch(int32_t group) const { __builtin_prefetch(&where_[group]); }
   void prefetch_cell(int32_t group) const;
   // The same of `insert`: first the band, then the cell in it.
-  void prefetch_band(const Key& key) const;
-  void prefetch_choice(const Key& key, uint64_t ranks) const;
+  void find_band(const Key& key, Hint& hint) const;
+  void find_cell(const Key& key, uint64_t ranks, Hint& hint) const;
 
   // The smallest total up to `to` among keys from `from` up; of equal ones the one with the lowest tie(group).
   // `admit(group)` answers what is added to the key's sum, 0 or more, or a negative number where the group is refused.
@@ -99,7 +104,9 @@ class Bands {
                    Admit admit, Tie tie) const;
   size_t first_band(const Key& from) const;
   size_t position_of(const Key& key) const;
-  size_t band_for(const Key& key);
+  bool lies_in(const Key& key, size_t position) const;
+  size_t band_for(const Key& key, const Hint& hint);
+  size_t position_of_band(int32_t band, const Key& key) const;
   void prefetch_ranks(int32_t cell) const;
   int choose_cell(int32_t band, const std::array<uint8_t, kRanksMax>& ranks) const;
   void put(int32_t band, int place, const Entry& entry);
@@ -117,7 +124,11 @@ class Bands {
   Cut best_cut(std::span<const Entry> entries, size_t cells) const;
   size_t cells_of(size_t part, size_t all, size_t cells) const;
   void split_band(size_t position, const Entry& extra);
-  void lower_tops(const Slot& slot, int32_t band, int32_t cell);
+  void remove(int32_t band, int place, int lane);
+  void lower_tops(int32_t band, int place, int lane);
+  bool is_sparse(const Band& band) const;
+  bool needs_care(int32_t band) const;
+  void care_for(size_t position);
   void tidy(size_t position);
   void remove_band(size_t position);
   int32_t new_cell();
@@ -191,18 +202,20 @@ void Bands::search_band(size_t position, uint64_t places, const std::array<uint8
 }
 
 template <typename Same>
-int32_t Bands::insert(const Entry& entry, Same same) {
+int32_t Bands::insert(const Entry& entry, Same same, const Hint& hint) {
   if (order_.empty()) {
     Entry only = entry;
     build({&only, 1});
     return -1;
   }
-  const size_t position = band_for(entry.key);
+  const size_t position = band_for(entry.key, hint);
   const int32_t band = order_[position];
   const auto ranks = bytes_of(entry.ranks);
   const float roughly = rough(entry.key);
-  for (;;) {  // cells are cut until the one that suits has room
-    const int place = choose_cell(band, ranks);
+  int place = position == hint.position && hint.place >= 0 && (bands_[band].live >> hint.place & 1) != 0
+                  ? hint.place
+                  : choose_cell(band, ranks);
+  for (;; place = choose_cell(band, ranks)) {  // cells are cut until the one that suits has room
     const Cell& cell = cells_[bands_[band].cell[place]];
     uint64_t lanes = cell.live;
     for (int lane; next(lanes, lane);) {

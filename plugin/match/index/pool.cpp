@@ -105,7 +105,7 @@ void Pool::undo(const Slot& slot, int32_t offer, const Key& after, const int64_t
   const int32_t group = group_of_[offer];
   if (packing_) {
     std::copy(group_amounts(group), group_amounts(group) + dimensions_, left_.begin());
-    bands_.erase(bands_.slot_of(group, after));
+    bands_.erase(group, after);
     spare_.push_back(group);
     for (size_t d = 0; d < dimensions_; ++d) left_[d] += wanted[d];
     put_back(offer, slot.key, left_);
