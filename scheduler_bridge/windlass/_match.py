@@ -69,6 +69,7 @@ def match(
         tasks,
         offers,
         backend=_native.place,
+        waits=True,
         fallback=True,
         mode=mode,
         policy=policy,

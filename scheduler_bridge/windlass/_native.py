@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from ctypes import POINTER, byref, c_char, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
@@ -190,8 +192,35 @@ def cut(values: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.int64]:
     return amounts
 
 
-def place(problem: Problem) -> Placement:
-    """The in-process backend."""
+MANY_ROWS = 10_000  # of tasks and offers, from which on a thread for the engine pays
+
+
+def place(problem: Problem, meanwhile: Callable[[], None] | None = None) -> Placement:
+    """The in-process backend. `meanwhile` is called before the answer is looked at, of many rows while the engine works
+    in a thread of its own."""
+    if meanwhile is None:
+        return _place(problem)
+    if problem.tasks + problem.offers < MANY_ROWS:
+        meanwhile()
+        return _place(problem)
+    answer: Future[Placement] = Future()
+    engine = threading.Thread(target=_answer, args=(problem, answer), name="windlass-match")
+    engine.start()
+    try:
+        meanwhile()
+    finally:
+        engine.join()
+    return answer.result()
+
+
+def _answer(problem: Problem, answer: Future[Placement]) -> None:
+    try:
+        answer.set_result(_place(problem))
+    except BaseException as error:
+        answer.set_exception(error)
+
+
+def _place(problem: Problem) -> Placement:
     found = library()
     keep: list[Any] = []
     request = request_of(problem, keep)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import compress
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,16 @@ from .legacy._scores import one_of
 if TYPE_CHECKING:
     from ._inputs import Inputs
     from ._shortfall import Shortfall
+
+
+_MANY = 4  # of so many names one is looked up, from which on all are laid into an array first
+
+
+def _named(names: Sequence[Any], rows: I32) -> Iterable[Any]:
+    if len(rows) * _MANY < len(names):
+        return map(names.__getitem__, rows.tolist())
+    laid: list[Any] = np.fromiter(names, object, len(names))[rows].tolist()
+    return laid
 
 
 class MatchResult:
@@ -56,16 +66,18 @@ class MatchResult:
         tasks, offers = self.pairs()
         return dict(zip(tasks, offers, strict=True))
 
-    def pairs(self) -> tuple[Iterator[Any], Iterator[Any]]:
+    def pairs(self) -> tuple[Iterable[Any], Iterable[Any]]:
         """The names of the tasks that were placed, in the order placed, and those of their offers."""
         order, index, tasks = self._placement.order, self.offer_index, self._inputs.task_names
         placed = order[index[order] >= 0]
-        names: Iterator[Any]
-        if bool((placed[1:] > placed[:-1]).all()):  # taken as given, as most often: nothing need be looked up
-            names = compress(tasks, (index >= 0).tolist())
+        names: Iterable[Any]
+        if not bool((placed[1:] > placed[:-1]).all()):
+            names = _named(tasks, placed)
+        elif len(placed) == len(tasks):  # all, and taken as given, as most often: nothing need be looked up
+            names = tasks
         else:
-            names = map(tasks.__getitem__, placed.tolist())
-        return names, map(self._inputs.offer_names.__getitem__, index[placed].tolist())
+            names = compress(tasks, (index >= 0).tolist())
+        return names, _named(self._inputs.offer_names, index[placed])
 
     @cached_property
     def by_offer(self) -> dict[Any, list[Any]]:

@@ -1,7 +1,9 @@
 """When the backend cannot answer, legacy does: counted, said once, and never for a fault of the request."""
 
 import logging
+import threading
 
+import numpy as np
 import pytest
 import windlass
 from windlass import _match, _native
@@ -49,6 +51,34 @@ def test_names_are_checked_whatever_becomes_of_a_backend_that_waits():
 
     with pytest.raises(windlass.InvalidArgument, match="no other row has"):
         _match.solve([TASKS[0], TASKS[0]], OFFERS, backend=dead, waits=True, fallback=True)
+
+
+MANY = {"name": [f"row-{row}" for row in range(_native.MANY_ROWS)], "cpu": np.ones(_native.MANY_ROWS)}
+
+
+def test_names_of_many_rows_are_checked_while_the_engine_works():
+    twice = {**MANY, "name": [*MANY["name"][:-1], "row-7"]}
+    with pytest.raises(windlass.InvalidArgument, match="row 7 has it too"):
+        windlass.match(twice, MANY)
+    assert not [thread for thread in threading.enumerate() if thread.name == "windlass-match"], "none is left behind"
+
+
+def test_the_callers_list_of_names_may_change_after_the_call():
+    names = list(MANY["name"])
+    result = windlass.match({**MANY, "name": names}, MANY)
+    names[:] = [None] * len(names)
+    assert list(result.assignments) == MANY["name"]
+
+
+def test_legacy_answers_where_the_engine_fails_in_its_own_thread(monkeypatch):
+    def gone(problem):
+        assert threading.current_thread().name == "windlass-match"
+        raise windlass.Internal("gone")
+
+    monkeypatch.setattr(_native, "_place", gone)
+    few = {"name": ["a"], "cpu": [1.0]}
+    result = windlass.match(few, MANY)
+    assert (result.engine, result.assignments) == ("legacy", {"a": "row-0"})
 
 
 def test_match_works_without_the_library(monkeypatch):

@@ -60,7 +60,7 @@ def _like_mappings(
         return [row.get(key) for row in rows]
 
     union = keys_of(side, rows, fields=True, all_count=dimensions is None)
-    _set_names(side, fetch("name") if "name" in union else None, names)
+    _name(side, "name" in union, fetch, names)
     keys = check_keys(union, side, lambda key: next((i, row[key]) for i, row in enumerate(rows) if key in row))
     table = FIELDS[side.side]
     columns = {key: Column(fetch(key), none_ok=True) for key in keys if key in table and key != "name"}
@@ -87,7 +87,7 @@ def _like_objects(side: Side, rows: list[Any], dimensions: list[str] | None, kin
         except AttributeError:
             return [getattr(row, key, None) for row in rows]
 
-    _set_names(side, fetch("name") if "name" in present else None, None)
+    _name(side, "name" in present, fetch, None)
     columns = {
         key: Column(fetch(key), none_ok=True) for key in sorted(present) if key in FIELDS[side.side] and key != "name"
     }
@@ -140,6 +140,14 @@ def _no_dimensions(side: Side, row: int, value: Any) -> Exception:
         None,
         f"dimensions=[...] naming the attributes that are amounts (numbers here: {listed}), or a `resources` mapping",
     )
+
+
+def _name(side: Side, are_named: bool, fetch: Callable[[str], list[Any]], outer: list[Any] | None) -> None:
+    """Names that rows alone have are read last."""
+    if are_named and outer is None:
+        side.read_names_later(lambda: fetch("name"))
+    else:
+        _set_names(side, fetch("name") if are_named else None, outer)
 
 
 def _set_names(side: Side, own: list[Any] | None, outer: list[Any] | None) -> None:

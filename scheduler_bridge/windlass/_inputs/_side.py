@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,10 +63,28 @@ class Side:
 
     side: str
     count: int
-    names: list[Any] | range = field(default_factory=list)
     fields: dict[str, Column] = field(default_factory=dict)
     dims: dict[str, Column] = field(default_factory=dict)
     names_checked: bool = False
+    _names: list[Any] | range = field(default_factory=list)
+    _read_names: Callable[[], list[Any]] | None = None
+
+    @property
+    def names(self) -> list[Any] | range:
+        """By row; read when first asked for, which may be while others work."""
+        if self._read_names is not None:
+            self.names = self._read_names()
+            if len(self._names) != self.count:
+                raise fault(self.side, "name", len(self._names), f"the {self.count} names that there were before")
+        return self._names
+
+    @names.setter
+    def names(self, names: list[Any] | range) -> None:
+        self._names, self._read_names = names, None
+
+    def read_names_later(self, read: Callable[[], list[Any]]) -> None:
+        """`read` answers them all, in a list of our own."""
+        self._read_names = read
 
     def fault(self, row: int | None, field_name: str, value: Any, allowed: str) -> InvalidArgument:
         """The error for one value; `allowed` says what would have been right."""

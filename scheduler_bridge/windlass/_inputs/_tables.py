@@ -87,7 +87,9 @@ def _plain_side(side_name: str, given: dict[Any, Any]) -> Side | None:
         if value.dtype != np.float64 or value.shape != (count,):
             return None
         dims[key] = Column(value)
-    return Side(side_name, count, list(names), {}, {key: dims[key] for key in sorted(dims)})
+    side = Side(side_name, count, {}, {key: dims[key] for key in sorted(dims)})
+    side.read_names_later(names.copy)
+    return side
 
 
 def read_structured(side_name: str, given: np.ndarray[Any, Any], dimensions: list[str] | None) -> Side:
