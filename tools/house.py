@@ -19,12 +19,22 @@ FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 100
 
 CXX = {".cpp", ".hpp", ".c", ".h"}
-# Which of our folders the sources of a folder may include.
+# Which of our folders the sources of a folder, and of those below it that are not named, may include. Tests may more.
 ARROWS = {
     "proto": {"proto"},
     "plugin": {"proto", "plugin"},
-    "worker": {"proto", "plugin", "worker"},
+    "worker/base": {"proto", "plugin", "worker/base"},
+    "worker/core": {"proto", "plugin", "worker/base", "worker/core"},
+    "worker/engines": {"proto", "plugin", "worker/base", "worker/core", "worker/engines"},
+    "worker/bridge": {"proto", "plugin", "worker/base", "worker/core", "worker/bridge"},
+    "worker/requests": {
+        *("proto", "plugin", "worker/base", "worker/core", "worker/engines", "worker/bridge", "worker/requests")
+    },
+    "worker/front": {"proto", "worker/core", "worker/front"},
+    "worker/sockets": {"proto", "worker/base", "worker/core", "worker/front", "worker/sockets"},
 }
+ARROWS["worker"] = {*ARROWS, "worker"}
+FOR_TESTS = re.compile(r"(_test\.cpp|testing\.hpp)$")
 # The same for Python: what the modules below a folder must not import.
 PYTHON_BARRED = {
     "scheduler_bridge": {"tests", "examples", "benchmarks", "tools"},
@@ -55,20 +65,27 @@ def text_of(name: str) -> str:
     return (TOP / name).read_text(encoding="utf-8", errors="replace")
 
 
+def house_of(name: str) -> str:
+    """The folder of ARROWS that a file is in; "" where it is in none."""
+    above = (folder.as_posix() for folder in Path(name).parents)
+    return next((folder for folder in above if folder in ARROWS), "")
+
+
 def arrows() -> Iterator[Breach]:
-    """Includes and imports run one way only: proto <- plugin <- worker."""
+    """Includes and imports run one way only: proto <- plugin <- worker, and within the worker as ARROWS says."""
     include = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
     for name in tracked(*CXX):
-        allowed = ARROWS.get(name.split("/")[0])
+        own = house_of(name)
+        allowed = set(ARROWS) if own and FOR_TESTS.search(name) and own.startswith("worker") else ARROWS.get(own)
         for number, line in enumerate(text_of(name).splitlines(), 1):
             found = include.match(line)
             if not found:
                 continue
             if ".." in Path(found[1]).parts:
                 yield name, number, f'includes "{found[1]}"; write the path from the top folder'
-            first = found[1].split("/")[0]
-            if allowed is not None and first in ARROWS and first not in allowed:
-                yield name, number, f"{name.split('/')[0]} may not include {first}"
+            other = house_of(found[1])
+            if allowed is not None and other and other not in allowed:
+                yield name, number, f"{own} may not include {other}"
     for name in tracked(".py"):
         barred = PYTHON_BARRED.get(name.split("/")[0], set())
         for number, module in imports(name):

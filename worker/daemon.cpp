@@ -11,9 +11,9 @@
 #include <random>
 
 #include "worker/base/json.hpp"
-#include "worker/curve.hpp"
+#include "worker/core/limits.hpp"
 #include "worker/daemon_state.hpp"
-#include "worker/limits.hpp"
+#include "worker/sockets/curve.hpp"
 
 namespace windlass::worker {
 namespace {

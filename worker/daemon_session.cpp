@@ -4,8 +4,8 @@
 
 #include "proto/codec.hpp"
 #include "worker/base/config_load.hpp"
+#include "worker/bridge/offers.hpp"
 #include "worker/daemon_state.hpp"
-#include "worker/offers.hpp"
 
 namespace windlass::worker {
 namespace {

@@ -3,8 +3,8 @@
 
 #include "worker/base/log.hpp"
 #include "worker/base/metrics.hpp"
-#include "worker/requests.hpp"
-#include "worker/sampler.hpp"
+#include "worker/engines/sampler.hpp"
+#include "worker/requests/requests.hpp"
 
 namespace windlass::worker {
 

@@ -11,8 +11,8 @@
 
 #include "worker/base/command_line.hpp"
 #include "worker/base/log.hpp"
+#include "worker/core/limits.hpp"
 #include "worker/daemon.hpp"
-#include "worker/limits.hpp"
 
 extern char** environ;
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "worker/engines.hpp"
+#include "worker/engines/engines.hpp"
 
 namespace windlass::worker::testing {
 

@@ -1,8 +1,8 @@
 """Connections of a listener that have not proved themselves yet, and which of them are to be cut: decisions alone.
 
-As `worker/security_connections.hpp`: ZeroMQ buffers a whole frame before it asks whose it is, so a connection that
-sends more than a greeting needs before its first message is cut, and so is one that stays silent, one too many that has
-not spoken, and one too many at all.
+As `worker/sockets/security_connections.hpp`: ZeroMQ buffers a whole frame before it asks whose it is, so a connection
+that sends more than a greeting needs before its first message is cut, and so is one that stays silent, one too many
+that has not spoken, and one too many at all.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 
 #include "proto/codec.hpp"
 #include "tests/fuzz/golden.hpp"
-#include "worker/answer.hpp"
+#include "worker/core/answer.hpp"
 
 namespace windlass::fuzz {
 

@@ -67,6 +67,17 @@ def test_arrows_against_the_stream_are_found(empty_house: ModuleType) -> None:
     ]
 
 
+def test_arrows_within_the_worker_are_looked_at_but_for_tests(empty_house: ModuleType) -> None:
+    includes = '#include "worker/requests/a.hpp"\n#include "worker/core/b.hpp"\n#include "worker/testing.hpp"\n'
+    for name in ("core/c.cpp", "requests/c.cpp", "core/c_test.cpp", "core/testing.hpp", "main.cpp"):
+        put(empty_house, f"worker/{name}", includes)
+    assert found(empty_house, "arrows") == [
+        ("worker/core/c.cpp", 1),
+        ("worker/core/c.cpp", 3),
+        ("worker/requests/c.cpp", 3),
+    ]
+
+
 def test_sources_that_nothing_builds_are_found(empty_house: ModuleType) -> None:
     put(empty_house, "plugin/CMakeLists.txt", "add_library(x c_abi/a.cpp)\n")
     put(empty_house, "plugin/match/CMakeLists.txt", "add_library(y b.cpp d_test.cpp)\n")

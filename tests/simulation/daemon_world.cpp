@@ -9,10 +9,10 @@
 #include <cstring>
 
 #include "worker/base/log.hpp"
-#include "worker/grants.hpp"
-#include "worker/match_run.hpp"
-#include "worker/requests.hpp"
-#include "worker/session.hpp"
+#include "worker/bridge/grants.hpp"
+#include "worker/bridge/session.hpp"
+#include "worker/engines/match_run.hpp"
+#include "worker/requests/requests.hpp"
 
 namespace {
 

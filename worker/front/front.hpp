@@ -14,7 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "worker/answer.hpp"
+#include "worker/core/answer.hpp"
 #include "worker/front/incoming.hpp"
 #include "worker/front/listener.hpp"
 #include "worker/front/outgoing.hpp"

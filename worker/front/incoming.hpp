@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "worker/frame.hpp"
+#include "worker/core/frame.hpp"
 #include "worker/front/zmtp.hpp"
 
 namespace windlass::worker {

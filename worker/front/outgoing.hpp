@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "worker/frame.hpp"
+#include "worker/core/frame.hpp"
 
 namespace windlass::worker {
 

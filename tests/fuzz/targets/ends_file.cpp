@@ -1,6 +1,6 @@
 // The daemon's file of staging's ends. With a first byte of 0 the rest is the file; else it is a list of records, id
 // and result each, which get the heads that are right for them.
-#include "worker/ends_file.hpp"
+#include "worker/requests/ends_file.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -1,6 +1,6 @@
 // A whole MATCH, body and columns, from its bytes through the matcher to its answer.
 #include "tests/fuzz/frames.hpp"
-#include "worker/match_run.hpp"
+#include "worker/engines/match_run.hpp"
 
 namespace windlass::fuzz {
 

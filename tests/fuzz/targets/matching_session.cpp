@@ -1,7 +1,7 @@
 // The requests of one matching session after another, body and columns each, through the engine to their answers.
 #include "tests/fuzz/frames.hpp"
-#include "worker/session_run.hpp"
-#include "worker/sessions.hpp"
+#include "worker/engines/session_run.hpp"
+#include "worker/engines/sessions.hpp"
 
 namespace windlass::fuzz {
 namespace {

@@ -1,5 +1,5 @@
 // offers.file: a JSON or YAML list of records.
-#include "worker/offers.hpp"
+#include "worker/bridge/offers.hpp"
 
 #include "proto/bounded.hpp"
 #include "tests/fuzz/fuzz.hpp"

@@ -1,6 +1,6 @@
 // A daemon's conversation with hostile askers: a list of events, each an opening byte that says who speaks (or that
 // time passes, or that the engines end what they hold) and then the frames of a message.
-#include "worker/requests.hpp"
+#include "worker/requests/requests.hpp"
 
 #include "tests/fuzz/frames.hpp"
 #include "worker/testing.hpp"

@@ -1,6 +1,6 @@
 // The node's session with a hostile bridge: a list of events, each an opening byte (how much time passes, whether the
 // header's id is made that of the HELLO under way) and then header and body of a message.
-#include "worker/session.hpp"
+#include "worker/bridge/session.hpp"
 
 #include "tests/fuzz/frames.hpp"
 

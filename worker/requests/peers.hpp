@@ -1,0 +1,40 @@
+// The clients that have said HELLO: when each was last heard, and what it has under way. A client that stays silent for
+// kPeerIdleMax is forgotten: should it speak again it is told to say HELLO first, and does. No clock; control thread.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "worker/core/answer.hpp"
+
+namespace windlass::worker {
+
+class Peers {
+ public:
+  // false where there are too many.
+  bool welcome(const std::string& route, Time now);
+  // Notes that the peer lives; false where it has not said HELLO.
+  bool heard(const std::string& route, Time now);
+  void forget(const std::string& route) { peers_.erase(route); }
+  void sweep(Time now);
+  [[nodiscard]] std::size_t size() const { return peers_.size(); }
+  [[nodiscard]] std::vector<std::string> routes() const;
+
+  // Whether a request of so many bytes is within the peer's credits, `unsent` answers to it being on their way still:
+  // one request always is, however large. A stranger has none.
+  [[nodiscard]] bool has_credit(const std::string& route, std::size_t bytes, std::size_t unsent) const;
+  // A request is under way; and has ended, with the same bytes, be its peer there still or not.
+  void take(const std::string& route, std::size_t bytes);
+  void give_back(const std::string& route, std::size_t bytes);
+
+ private:
+  struct Peer {
+    Time heard{};
+    std::size_t requests = 0;
+    std::size_t bytes = 0;
+  };
+  std::unordered_map<std::string, Peer> peers_;
+};
+
+}  // namespace windlass::worker

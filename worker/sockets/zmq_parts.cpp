@@ -1,0 +1,107 @@
+#include "worker/sockets/zmq_parts.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "proto/limits.hpp"
+
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace windlass::worker {
+namespace {
+
+// Between the two ZeroMQ hands something to a thread of its own, in ways that tsan does not see: it is not built for
+// it.
+void handed_to_zmq([[maybe_unused]] void* what) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_release(what);
+#endif
+}
+void back_from_zmq([[maybe_unused]] void* what) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_acquire(what);
+#endif
+}
+
+constexpr std::size_t kCopyMax = 4096;  // larger frames leave without a copy
+
+// A frame that keeps the message it came in alive. Small ones are as cheap to copy as to share.
+Frame frame_of(zmq::message_t message) {
+  if (message.size() <= 128) return Frame(std::string(static_cast<const char*>(message.data()), message.size()));
+  auto owner = std::make_shared<zmq::message_t>(std::move(message));
+  const std::string_view view(static_cast<const char*>(owner->data()), owner->size());
+  return {std::move(owner), view};
+}
+
+zmq::message_t message_of(const Frame& frame) {
+  if (frame.size() <= kCopyMax) return {frame.view().data(), frame.size()};
+  auto* kept = new std::shared_ptr<const void>(frame.owner());
+  // ZeroMQ takes a pointer to non-const, and only reads.
+  void* data = const_cast<char*>(frame.view().data());
+  const auto let_go = [](void*, void* hint) {
+    back_from_zmq(hint);
+    delete static_cast<std::shared_ptr<const void>*>(hint);
+  };
+  handed_to_zmq(kept);
+  return {data, frame.size(), let_go, kept};
+}
+
+void tell_origin(zmq::message_t& part, Origin& origin) {
+  // Both are absent where the mechanism of the connection sets none.
+  const char* user = zmq_msg_gets(part.handle(), "User-Id");
+  const char* fd = zmq_msg_gets(part.handle(), "__fd");
+  origin.user = user != nullptr ? user : "";
+  origin.fd = fd != nullptr ? std::atoi(fd) : -1;
+}
+
+bool receive_all(zmq::socket_t& socket, Received& received, bool routed, Origin* origin) {
+  zmq::message_t part;
+  if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
+  bool more = part.more();
+  if (routed) {
+    received.route = part.to_string();
+  } else {
+    received.frames.push_back(frame_of(std::move(part)));
+  }
+  while (more) {
+    zmq::message_t next;
+    if (!socket.recv(next, zmq::recv_flags::none)) return false;
+    more = next.more();
+    // Not of the route: ZeroMQ 4.3.4 gives it no properties where it came upon the message when asked for events.
+    if (origin != nullptr && received.frames.empty()) tell_origin(next, *origin);
+    if (received.frames.size() <= proto::kFramesMax) received.frames.push_back(frame_of(std::move(next)));
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<Received> receive_parts(zmq::socket_t& socket, bool routed, Origin* origin) {
+  try {
+    Received received;
+    if (!receive_all(socket, received, routed, origin)) return std::nullopt;
+    return received;
+  } catch (const zmq::error_t&) {
+    return std::nullopt;
+  }
+}
+
+Sent send_parts(zmq::socket_t& socket, const std::string* route, const std::string& header, const Frames& frames) {
+  const auto more = zmq::send_flags::sndmore | zmq::send_flags::dontwait;
+  try {
+    if (route != nullptr && !socket.send(zmq::buffer(*route), more)) return Sent::full;
+    const bool alone = frames.empty();
+    if (!socket.send(zmq::buffer(header), alone ? zmq::send_flags::dontwait : more)) return Sent::full;
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+      zmq::message_t part = message_of(frames[i]);
+      if (!socket.send(part, i + 1 < frames.size() ? more : zmq::send_flags::dontwait)) return Sent::full;
+    }
+    return Sent::yes;
+  } catch (const zmq::error_t& error) {
+    return error.num() == EAGAIN ? Sent::full : Sent::gone;
+  }
+}
+
+}  // namespace windlass::worker
