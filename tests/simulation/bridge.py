@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .node import Node
 
 BEAT, SUSPECT, DEAD = 1.0, 3.0, 10.0
-LEASE = 8.0
+LEASE, LONG_LEASE = 8.0, 30.0
 POLL = 250 * MS
 STAGE, PROGRESS, CANCEL, RESULT, ERROR, BYE = 5, 6, 7, 8, 9, 11
 CREDITS = 3  # what a simulated node tells in its HELLO
@@ -151,9 +151,10 @@ class Secrets:
 class BridgeProcess:
     """`nodes` are those of the world. It may be killed, started anew, and stalled."""
 
-    def __init__(self, world: World, weather: Weather, nodes: dict[str, Node]) -> None:
+    def __init__(self, world: World, weather: Weather, nodes: dict[str, Node], lease: float = LEASE) -> None:
         self.world = world
         self.weather = weather
+        self.lease = lease
         self.nodes = nodes
         self.thread: Thread | None = None
         self.callers: dict[str, Caller] = {}
@@ -180,7 +181,9 @@ class BridgeProcess:
         self._life += 1
         self.world.note("bridge starts")
         now = self.world.now / SECOND
-        self.thread = Thread(BridgeCore(beat=BEAT, suspect_after=SUSPECT, dead_after=DEAD, now=now, lease=LEASE), self)
+        self.thread = Thread(
+            BridgeCore(beat=BEAT, suspect_after=SUSPECT, dead_after=DEAD, now=now, lease=self.lease), self
+        )
         self._poll(self._life)
 
     def kill(self) -> None:
