@@ -53,6 +53,20 @@ class Columns {
   return amounts;
 }
 
+// What a MATCH asks for beside its rows.
+[[nodiscard]] inline windlass_match_request options_of(const proto::Match& body) {
+  windlass_match_request request{};
+  request.size = sizeof request;
+  request.mode = static_cast<std::uint32_t>(body.mode);
+  request.policy = static_cast<std::uint32_t>(body.policy);
+  request.ties = static_cast<std::uint32_t>(body.ties);
+  request.normalize = body.normalize ? 1 : 0;
+  request.has_max_score = body.max_score ? 1 : 0;
+  request.max_score = body.max_score.value_or(0.0);
+  request.max_price = body.max_price;
+  return request;
+}
+
 // Adds columns that live as long as the engine's result.
 class ResultColumns {
  public:

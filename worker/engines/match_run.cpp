@@ -62,16 +62,8 @@ Answer match(const proto::Match& body, MatchTask& task) {
   const Columns columns(body.columns, task.frames);
   const auto task_amounts = pointers(body.task_amounts, columns);
   const auto offer_amounts = pointers(body.offer_amounts, columns);
-  windlass_match_request request{};
-  request.size = sizeof request;
-  request.mode = static_cast<std::uint32_t>(body.mode);
-  request.policy = static_cast<std::uint32_t>(body.policy);
-  request.ties = static_cast<std::uint32_t>(body.ties);
-  request.normalize = body.normalize ? 1 : 0;
+  windlass_match_request request = options_of(body);
   request.dimensions = body.dimensions;
-  request.has_max_score = body.max_score ? 1 : 0;
-  request.max_score = body.max_score.value_or(0.0);
-  request.max_price = body.max_price;
   request.tasks = body.tasks;
   request.offers = body.offers;
   request.task_amounts = task_amounts.data();

@@ -5,6 +5,7 @@
 
 #include "worker/core/abi_error.hpp"
 #include "worker/core/limits.hpp"
+#include "worker/engines/match_frames.hpp"
 
 namespace windlass::worker {
 
@@ -20,15 +21,7 @@ Answer Sessions::open(const std::string& route, const proto::Match& options, con
                              " sessions of one client and " + std::to_string(kSessionsMax) + " in all: close one first";
     return error_answer(Code::resource_exhausted, said, true, 1000);
   }
-  windlass_match_request asked{};
-  asked.size = sizeof asked;
-  asked.mode = static_cast<std::uint32_t>(options.mode);
-  asked.policy = static_cast<std::uint32_t>(options.policy);
-  asked.ties = static_cast<std::uint32_t>(options.ties);
-  asked.normalize = options.normalize ? 1 : 0;
-  asked.has_max_score = options.max_score ? 1 : 0;
-  asked.max_score = options.max_score.value_or(0.0);
-  asked.max_price = options.max_price;
+  const windlass_match_request asked = options_of(options);
   windlass_error error = empty_error();
   windlass_session* handle = nullptr;
   const windlass_code code = windlass_session_open(&asked, &handle, &error);

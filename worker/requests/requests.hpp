@@ -106,6 +106,7 @@ class Requests {
   void deny(const Peer& peer, const proto::Header& header, const std::string& what, Time now);
   void hello(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
   void begin(const Peer& peer, const proto::Header& header, Frames frames, Time now);
+  static std::shared_ptr<MatchTask> task_of(const Peer& peer, const proto::Header& header, Frames frames, Time now);
   void begin_match(const Peer& peer, const proto::Header& header, Frames frames, Time now);
   void begin_session(const Peer& peer, const proto::Header& header, Frames frames, Time now);
   void begin_stage(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);

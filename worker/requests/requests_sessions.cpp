@@ -34,15 +34,10 @@ void Requests::begin_session(const Peer& peer, const proto::Header& header, Fram
     return refuse_full(peer, header, "too many requests of this session wait already: come again later", now);
   }
   if (!admit(peer, header, frames, now)) return;
-  auto task = std::make_shared<MatchTask>();
-  task->id = header.id;
-  task->client = peer.route;
-  task->frames = std::move(frames);
-  task->received = now;
+  const auto task = task_of(peer, header, std::move(frames), now);
   task->session = session;
-  if (header.dl) task->deadline = now + std::chrono::milliseconds(*header.dl);
   wait_for(peer, task, now);
-  session->waiting.push_back(std::move(task));
+  session->waiting.push_back(task);
   advance(*session, now);
 }
 

@@ -33,14 +33,19 @@ void shorten_deadlines(proto::Stage& stage, std::uint64_t remaining_ms) {
 
 }  // namespace
 
-void Requests::begin_match(const Peer& peer, const proto::Header& header, Frames frames, Time now) {
-  if (!admit(peer, header, frames, now)) return;
+std::shared_ptr<MatchTask> Requests::task_of(const Peer& peer, const proto::Header& header, Frames frames, Time now) {
   auto task = std::make_shared<MatchTask>();
   task->id = header.id;
   task->client = peer.route;
   task->frames = std::move(frames);
   task->received = now;
   if (header.dl) task->deadline = now + std::chrono::milliseconds(*header.dl);
+  return task;
+}
+
+void Requests::begin_match(const Peer& peer, const proto::Header& header, Frames frames, Time now) {
+  if (!admit(peer, header, frames, now)) return;
+  const auto task = task_of(peer, header, std::move(frames), now);
   if (!parts_.matchers.start(task)) {
     return refuse_full(peer, header,
                        "too many matches wait already (" + std::to_string(kMatchQueueMax) + " or " +
