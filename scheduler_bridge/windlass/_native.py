@@ -205,7 +205,11 @@ def place(problem: Problem, meanwhile: Callable[[], None] | None = None) -> Plac
         return _place(problem)
     answer: Future[Placement] = Future()
     engine = threading.Thread(target=_answer, args=(problem, answer), name="windlass-match")
-    engine.start()
+    try:
+        engine.start()
+    except RuntimeError:  # no more threads may be had, or the interpreter ends
+        meanwhile()
+        return _place(problem)
     try:
         meanwhile()
     finally:

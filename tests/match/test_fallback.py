@@ -81,6 +81,15 @@ def test_legacy_answers_where_the_engine_fails_in_its_own_thread(monkeypatch):
     assert (result.engine, result.assignments) == ("legacy", {"a": "row-0"})
 
 
+def test_many_rows_are_matched_where_no_thread_can_be_had(monkeypatch):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    result = windlass.match(MANY, MANY)
+    assert result.engine != "legacy" and list(result.assignments) == MANY["name"]
+
+
 def test_match_works_without_the_library(monkeypatch):
     monkeypatch.setenv("WINDLASS_LIBRARY", "/nowhere/libwindlass.so")
     assert not _native.available()
