@@ -1,8 +1,11 @@
 // Matching through the C interface. WINDLASS_MATCH_ENGINE (matcher.hpp) forces an engine, for tests and benchmarks.
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "plugin/c_abi/error.hpp"
@@ -51,24 +54,81 @@ const T* data_or_null(const std::vector<T>& values, bool present) {
   return present ? values.data() : nullptr;
 }
 
+constexpr const char* kNoKind = "kind must be a windlass_cut_kind";
+
+bool is_kind(windlass_cut_kind kind) {
+  return kind >= WINDLASS_CUT_OFFER && kind <= WINDLASS_CUT_SHARE;
+}
+
+windlass_code refuse(windlass_error* error, windlass_cut_kind kind, const match::CutFault& fault, const double* values,
+                     std::string_view field) {
+  const std::string message =
+      "row " + std::to_string(fault.row) + " is " + std::to_string(values[fault.row]) + "; allowed is " + fault.allowed;
+  const windlass_side side = kind == WINDLASS_CUT_TASK  ? WINDLASS_SIDE_TASKS
+                             : kind == WINDLASS_CUT_CAP ? WINDLASS_SIDE_OPTIONS
+                                                        : WINDLASS_SIDE_OFFERS;
+  return fail(error, WINDLASS_INVALID_ARGUMENT, message,
+              {.side = side, .row = static_cast<int64_t>(fault.row), .field = field});
+}
+
+// Why the columns cannot be an answer; null: they can.
+const char* odd_placement(std::span<const int32_t> offer_index, std::span<const int32_t> order, size_t offers,
+                          bool exclusive) {
+  std::vector<bool> taken(exclusive ? offers : 0), seen(order.size());
+  for (const int32_t offer : offer_index) {
+    if (offer < -1 || (offer >= 0 && static_cast<size_t>(offer) >= offers))
+      return "offer_index names an offer that does not exist";
+    if (offer < 0 || !exclusive) continue;
+    if (taken[offer]) return "an offer is given twice";
+    taken[offer] = true;
+  }
+  for (const int32_t task : order) {
+    if (task < 0 || static_cast<size_t>(task) >= order.size()) return "order names a task that does not exist";
+    if (seen[task]) return "order names a task twice";
+    seen[task] = true;
+  }
+  return nullptr;
+}
+
+constexpr const char* kNoSize = "windlass_match_request: set size, and the rest to zero";
+constexpr size_t kLeastRequest = offsetof(windlass_match_request, constraints);  // that any caller knows
+
 }  // namespace
+
+struct windlass_match_job {
+  windlass_match_request request;
+  windlass_match_result* result = nullptr;
+  windlass_error error{};
+  windlass_code code = WINDLASS_OK;
+  std::thread thread{};  // none: not begun
+
+  void run() {
+    error.size = sizeof error;
+    code = windlass_match(&request, &result, &error);
+  }
+};
 
 extern "C" {
 
 windlass_code windlass_cut_amounts(const double* values, size_t count, windlass_cut_kind kind, int64_t* amounts,
                                    windlass_error* error) {
   return guarded(error, [&] {
-    if (kind < WINDLASS_CUT_OFFER || kind > WINDLASS_CUT_SHARE) {
-      return fail(error, WINDLASS_INVALID_ARGUMENT, "kind must be a windlass_cut_kind");
-    }
+    if (!is_kind(kind)) return fail(error, WINDLASS_INVALID_ARGUMENT, kNoKind);
     const auto fault = match::cut_amounts({values, count}, static_cast<match::CutKind>(kind), amounts);
-    if (!fault) return WINDLASS_OK;
-    const std::string message = "row " + std::to_string(fault->row) + " is " + std::to_string(values[fault->row]) +
-                                "; allowed is " + fault->allowed;
-    const windlass_side side = kind == WINDLASS_CUT_TASK  ? WINDLASS_SIDE_TASKS
-                               : kind == WINDLASS_CUT_CAP ? WINDLASS_SIDE_OPTIONS
-                                                          : WINDLASS_SIDE_OFFERS;
-    return fail(error, WINDLASS_INVALID_ARGUMENT, message, {.side = side, .row = static_cast<int64_t>(fault->row)});
+    return fault ? refuse(error, kind, *fault, values, "") : WINDLASS_OK;
+  });
+}
+
+windlass_code windlass_cut_columns(const double* const* columns, size_t columns_count, size_t count,
+                                   windlass_cut_kind kind, int64_t* amounts, windlass_error* error) {
+  return guarded(error, [&] {
+    if (!is_kind(kind)) return fail(error, WINDLASS_INVALID_ARGUMENT, kNoKind);
+    for (size_t at = 0; at < columns_count; ++at) {
+      const std::span<const double> values(columns[at], count);
+      const auto fault = match::cut_amounts(values, static_cast<match::CutKind>(kind), amounts + at * count, true);
+      if (fault) return refuse(error, kind, *fault, columns[at], "columns." + std::to_string(at));
+    }
+    return WINDLASS_OK;
   });
 }
 
@@ -78,9 +138,8 @@ windlass_code windlass_match(const windlass_match_request* request, windlass_mat
     if (!result) return fail(error, WINDLASS_INVALID_ARGUMENT, "result must not be NULL");
     *result = nullptr;
     windlass_match_request known;
-    if (!windlass::c_abi::read_sized(request, offsetof(windlass_match_request, constraints), known)) {
-      return fail(error, WINDLASS_INVALID_ARGUMENT, "windlass_match_request: set size, and the rest to zero", {});
-    }
+    if (!windlass::c_abi::read_sized(request, kLeastRequest, known))
+      return fail(error, WINDLASS_INVALID_ARGUMENT, kNoSize);
     match::Problem problem;
     if (match::Check fault = read_options(known, problem)) return fail_with(error, *fault);
     if (match::Check fault = read_rows(known, problem)) return fail_with(error, *fault);
@@ -90,6 +149,46 @@ windlass_code windlass_match(const windlass_match_request* request, windlass_mat
     if (match::Check fault = match::match(problem, engine_choice(), made->placement)) return fail_with(error, *fault);
     *result = made.release();
     return WINDLASS_OK;
+  });
+}
+
+windlass_code windlass_match_begin(const windlass_match_request* request, windlass_match_job** job,
+                                   windlass_error* error) {
+  return guarded(error, [&] {
+    if (!job) return fail(error, WINDLASS_INVALID_ARGUMENT, "job must not be NULL");
+    *job = nullptr;
+    auto made = std::make_unique<windlass_match_job>();
+    if (!windlass::c_abi::read_sized(request, kLeastRequest, made->request)) {
+      return fail(error, WINDLASS_INVALID_ARGUMENT, kNoSize);
+    }
+    made->request.size = sizeof made->request;
+    try {
+      made->thread = std::thread(&windlass_match_job::run, made.get());
+    } catch (const std::system_error&) {  // it will be run by whoever waits
+    }
+    *job = made.release();
+    return WINDLASS_OK;
+  });
+}
+
+windlass_code windlass_match_wait(windlass_match_job* job, windlass_match_result** result, windlass_error* error) {
+  if (!job || !result) return fail(error, WINDLASS_INVALID_ARGUMENT, "job and result must not be NULL");
+  const std::unique_ptr<windlass_match_job> own(job);
+  if (own->thread.joinable()) {
+    own->thread.join();
+  } else {
+    own->run();
+  }
+  *result = own->result;
+  windlass::c_abi::write_sized(own->error, error);
+  return own->code;
+}
+
+windlass_code windlass_check_placement(const int32_t* offer_index, const int32_t* order, uint64_t tasks,
+                                       uint64_t offers, windlass_mode mode, windlass_error* error) {
+  return guarded(error, [&] {
+    const char* fault = odd_placement({offer_index, tasks}, {order, tasks}, offers, mode == WINDLASS_EXCLUSIVE);
+    return fault ? fail(error, WINDLASS_INVALID_ARGUMENT, fault) : WINDLASS_OK;
   });
 }
 

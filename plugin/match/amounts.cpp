@@ -40,11 +40,11 @@ int64_t cut_large(double value) {
 
 }  // namespace
 
-std::optional<CutFault> cut_amounts(std::span<const double> values, CutKind kind, int64_t* amounts) {
+std::optional<CutFault> cut_amounts(std::span<const double> values, CutKind kind, int64_t* amounts, bool complete) {
   const double largest = kind == CutKind::share ? 1.0 + kSmall : kLargest;
   for (size_t row = 0; row < values.size(); ++row) {
     const double value = values[row];
-    if (std::isnan(value)) {
+    if (std::isnan(value) && !complete) {
       amounts[row] = 0;
       continue;
     }

@@ -21,7 +21,9 @@ struct CutFault {
   const char* allowed;  // what would have been right; static
 };
 
-// Writes values.size() amounts. A NaN stands for an absent value and becomes 0. Stops at the first refused value.
-std::optional<CutFault> cut_amounts(std::span<const double> values, CutKind kind, int64_t* amounts);
+// Writes values.size() amounts. A NaN stands for an absent value and becomes 0, or is refused where all must be there
+// (`complete`). Stops at the first refused value.
+std::optional<CutFault> cut_amounts(std::span<const double> values, CutKind kind, int64_t* amounts,
+                                    bool complete = false);
 
 }  // namespace windlass::match

@@ -50,6 +50,15 @@ TEST(Amounts, AnAbsentValueIsZeroAndAnInfiniteOneIsRefused) {
   EXPECT_TRUE(refused(-std::numeric_limits<double>::infinity()));
 }
 
+TEST(Amounts, WhereAllMustBeThereOneThatIsAbsentIsRefused) {
+  const double values[] = {1.0, std::numeric_limits<double>::quiet_NaN()};
+  int64_t amounts[2] = {};
+  EXPECT_FALSE(cut_amounts(values, CutKind::task, amounts));
+  const auto fault = cut_amounts(values, CutKind::task, amounts, true);
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->row, 1U);
+}
+
 TEST(Amounts, TheRefusedRowIsNamed) {
   const double values[] = {1.0, 2.0, -1.0, 4.0};
   int64_t amounts[4] = {};

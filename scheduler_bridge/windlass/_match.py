@@ -12,9 +12,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from . import _inputs, _native, _stats
 from ._errors import DeadlineExceeded, Internal, Unavailable, Unimplemented
 from ._problem import Backend, Placement, Problem
@@ -111,7 +108,7 @@ def solve(
     backend: Callable[..., Placement],
     fallback: bool,
     waits: bool = False,
-    cut: Callable[[npt.NDArray[np.float64], str], npt.NDArray[np.int64]] | None = None,
+    cut: _inputs.Cut | None = None,
     **options: Any,
 ) -> MatchResult:
     """One call of `match` over a backend.
@@ -129,7 +126,7 @@ def solve(
     if cut is None:
         cut = cutter()
     inputs = _inputs.read(tasks, offers, cut=cut, **{**DEFAULTS, **options})
-    if waits:
+    if waits and inputs.is_named:
         backend = functools.partial(backend, meanwhile=inputs.check_names)
     else:
         inputs.check_names()
@@ -147,7 +144,7 @@ def place_here(problem: Problem) -> Placement:
         return place(problem)
 
 
-def cutter() -> Callable[[npt.NDArray[np.float64], str], npt.NDArray[np.int64]]:
+def cutter() -> _inputs.Cut:
     """What cuts numbers to amounts: the library, or Python where it can't be had."""
     if _native.available():
         return _native.cut

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _wire
+from . import _native, _wire
 from ._errors import Unavailable
 from ._problem import Placement, Problem
 from ._wire import Column, Message
@@ -122,17 +122,9 @@ class Reader:
 
 def check(placement: Placement, problem: Problem) -> None:
     """Whether an answer can be one to this problem."""
-    index, order = placement.offer_index, placement.order
-    if problem.tasks and not (int(index.min()) >= -1 and int(index.max()) < problem.offers):
-        raise odd("offer_index names an offer that does not exist")
-    if problem.tasks and not (int(order.min()) >= 0 and int(order.max()) < problem.tasks):
-        raise odd("order names a task that does not exist")
-    if problem.tasks and int(np.bincount(order, minlength=problem.tasks).max()) != 1:
-        raise odd("order names a task twice")
-    if problem.mode == "exclusive" and problem.offers and problem.tasks:
-        placed = index[index >= 0]
-        if placed.size and int(np.bincount(placed, minlength=problem.offers).max()) > 1:
-            raise odd("an offer is given twice")
+    told = _odd_indices(placement, problem)
+    if told:
+        raise odd(told)
     begin, dimension, which = placement.device_begin, placement.device_dimension, placement.device_index
     if begin is None or dimension is None or which is None:
         return
@@ -142,6 +134,25 @@ def check(placement: Placement, problem: Problem) -> None:
         raise odd("device_dimension names a dimension that does not exist")
     if which.size and int(which.min()) < 0:
         raise odd("device_index is negative")
+
+
+def _odd_indices(placement: Placement, problem: Problem) -> str:
+    """Why the columns of all answers cannot be right; by the library in one go, else by numpy."""
+    index, order = placement.offer_index, placement.order
+    if not problem.tasks:
+        return ""
+    if _native.available():
+        return _native.odd_placement(index, order, problem.tasks, problem.offers, problem.mode)
+    if not (int(index.min()) >= -1 and int(index.max()) < problem.offers):
+        return "offer_index names an offer that does not exist"
+    if not (int(order.min()) >= 0 and int(order.max()) < problem.tasks):
+        return "order names a task that does not exist"
+    if int(np.bincount(order, minlength=problem.tasks).max()) != 1:
+        return "order names a task twice"
+    placed = index[index >= 0] if problem.mode == "exclusive" else index[:0]
+    if placed.size and int(np.bincount(placed, minlength=problem.offers).max()) > 1:
+        return "an offer is given twice"
+    return ""
 
 
 def odd(what: str) -> Unavailable:

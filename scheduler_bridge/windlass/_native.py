@@ -9,8 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
 from ctypes import POINTER, byref, c_char, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import Unavailable, WindlassError, error_of
-from ._problem import Placement, Problem
+from ._problem import I32, Placement, Problem
+from .legacy._amounts import Cut
 
 ABI_VERSION = 1
 BUNDLED = Path(__file__).parent / "_native" / "libwindlass.so"
@@ -100,11 +101,18 @@ class _View(ctypes.Structure):
     )
 
 
+class Library(ctypes.CDLL):
+    """The library. Through `held` go calls that are over at once: they keep the GIL, for who gives it up beside a busy
+    thread waits 5 ms to have it again."""
+
+    held: ctypes.PyDLL
+
+
 _lock = threading.Lock()
-_loaded: tuple[str, ctypes.CDLL | Unavailable] | None = None
+_loaded: tuple[str, Library | Unavailable] | None = None
 
 
-def library() -> ctypes.CDLL:
+def library() -> Library:
     """The library, loaded on the first call. Raises `Unavailable` where there is none that fits. Any thread."""
     global _loaded
     named = os.environ.get("WINDLASS_LIBRARY", "")
@@ -126,13 +134,14 @@ def available() -> bool:
     return True
 
 
-def _load(path: Path) -> ctypes.CDLL | Unavailable:
+def _load(path: Path) -> Library | Unavailable:
     if not path.exists():
         return Unavailable(
             f"no library at {path}: run `make build`, or set WINDLASS_LIBRARY to where libwindlass.so is"
         )
     try:
-        found = ctypes.CDLL(str(path))
+        found = Library(str(path))
+        found.held = ctypes.PyDLL(str(path))
         found.windlass_abi_version.restype = c_uint32
         version = found.windlass_abi_version()
         _declare(found)
@@ -145,14 +154,16 @@ def _load(path: Path) -> ctypes.CDLL | Unavailable:
     return found
 
 
-def _declare(found: ctypes.CDLL) -> None:
+def _declare(found: Library) -> None:
     found.windlass_version.restype = c_char_p
     found.windlass_cut_amounts.argtypes = [c_void_p, c_size_t, ctypes.c_int, c_void_p, POINTER(Error)]
-    found.windlass_cut_amounts.restype = ctypes.c_int
+    found.windlass_cut_columns.argtypes = [c_void_p, c_size_t, c_size_t, ctypes.c_int, c_void_p, POINTER(Error)]
     found.windlass_match.argtypes = [POINTER(Request), POINTER(c_void_p), POINTER(Error)]
-    found.windlass_match.restype = ctypes.c_int
-    found.windlass_match_view_of.argtypes = [c_void_p, POINTER(_View)]
-    found.windlass_match_view_of.restype = None
+    found.held.windlass_match_begin.argtypes = [POINTER(Request), POINTER(c_void_p), POINTER(Error)]
+    found.windlass_match_wait.argtypes = [c_void_p, POINTER(c_void_p), POINTER(Error)]
+    found.windlass_check_placement.argtypes = [c_void_p, c_void_p, c_uint64, c_uint64, ctypes.c_int, POINTER(Error)]
+    found.held.windlass_match_view_of.argtypes = [c_void_p, POINTER(_View)]
+    found.held.windlass_match_view_of.restype = None
     found.windlass_match_free.argtypes = [c_void_p]
     found.windlass_match_free.restype = None
 
@@ -178,73 +189,109 @@ def error_from(error: Error, code: int) -> WindlassError:
     return made
 
 
-def cut(values: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.int64]:
-    """Doubles to amounts by the library; as `legacy._amounts.cut`."""
-    found = library()
-    values = np.ascontiguousarray(values, dtype=np.float64)
-    amounts = np.empty(len(values), dtype=np.int64)
-    error = new_error()
-    code = found.windlass_cut_amounts(
-        values.ctypes.data, len(values), _CUT_KINDS[kind], amounts.ctypes.data, byref(error)
-    )
-    if code:
-        raise error_from(error, code)
-    return amounts
+class _Cut(Cut):
+    """By the library."""
 
+    def __call__(self, values: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.int64]:
+        found = library()
+        values = np.ascontiguousarray(values, dtype=np.float64)
+        amounts = np.empty(len(values), dtype=np.int64)
+        error = new_error()
+        code = found.windlass_cut_amounts(
+            values.ctypes.data, len(values), _CUT_KINDS[kind], amounts.ctypes.data, byref(error)
+        )
+        if code:
+            raise error_from(error, code)
+        return amounts
+
+    def columns(self, columns: list[npt.NDArray[np.float64]], kind: str) -> npt.NDArray[np.int64] | None:
+        found = library()
+        keep: list[Any] = []
+        table = column_table([np.ascontiguousarray(column) for column in columns], keep)
+        amounts = np.empty((len(columns), len(columns[0])), dtype=np.int64)
+        code = found.windlass_cut_columns(
+            table, len(columns), len(columns[0]), _CUT_KINDS[kind], amounts.ctypes.data, None
+        )
+        return None if code else amounts
+
+
+cut = _Cut()
 
 MANY_ROWS = 10_000  # of tasks and offers, from which on a thread for the engine pays
 
 
 def place(problem: Problem, meanwhile: Callable[[], None] | None = None) -> Placement:
     """The in-process backend. `meanwhile` is called before the answer is looked at, of many rows while the engine works
-    in a thread of its own."""
-    if meanwhile is None:
-        return _place(problem)
-    if problem.tasks + problem.offers < MANY_ROWS:
+    in a thread of the library's."""
+    if meanwhile is not None and problem.tasks + problem.offers < MANY_ROWS:
         meanwhile()
-        return _place(problem)
-    answer: Future[Placement] = Future()
-    engine = threading.Thread(target=_answer, args=(problem, answer), name="windlass-match")
-    try:
-        engine.start()
-    except RuntimeError:  # no more threads may be had, or the interpreter ends
-        meanwhile()
-        return _place(problem)
-    try:
-        meanwhile()
-    finally:
-        engine.join()
-    return answer.result()
-
-
-def _answer(problem: Problem, answer: Future[Placement]) -> None:
-    try:
-        answer.set_result(_place(problem))
-    except BaseException as error:
-        answer.set_exception(error)
-
-
-def _place(problem: Problem) -> Placement:
+        meanwhile = None
     found = library()
     keep: list[Any] = []
-    request = request_of(problem, keep)
-    result = c_void_p()
-    error = new_error()
-    code = found.windlass_match(byref(request), byref(result), byref(error))
+    request, result, error = request_of(problem, keep), c_void_p(), new_error()
+    if meanwhile is None:
+        code = found.windlass_match(byref(request), byref(result), byref(error))
+    else:
+        code = _match_beside(found, request, result, error, meanwhile)
     if code:
         raise error_from(error, code)
     return take_result(found, result)[0]
 
 
-def take_result(found: ctypes.CDLL, result: c_void_p) -> tuple[Placement, int]:
-    """A Placement of a result, which is freed, and its version."""
+def _match_beside(
+    found: Library, request: Request, result: c_void_p, error: Error, meanwhile: Callable[[], None]
+) -> int:
+    job = c_void_p()
+    code: int = found.held.windlass_match_begin(byref(request), byref(job), byref(error))
+    if code:
+        return code
     try:
-        view = _View()
-        view.size = ctypes.sizeof(_View)
-        found.windlass_match_view_of(result, byref(view))
-        return _placement_of(view), int(view.version)
-    finally:
+        meanwhile()
+    except BaseException:
+        found.windlass_match_wait(job, byref(result), None)
         found.windlass_match_free(result)
+        raise
+    return int(found.windlass_match_wait(job, byref(result), byref(error)))
+
+
+def odd_placement(offer_index: I32, order: I32, tasks: int, offers: int, mode: str) -> str:
+    """Why columns of so many tasks cannot be an answer; "" where they can."""
+    error = new_error()
+    index, order = np.require(offer_index, requirements=["A", "C"]), np.require(order, requirements=["A", "C"])
+    code = library().windlass_check_placement(
+        index.ctypes.data, order.ctypes.data, tasks, offers, _MODES[mode], byref(error)
+    )
+    return str(error_from(error, code)) if code else ""
+
+
+class _Result:
+    """What the library answered, freed with the last array over it."""
+
+    def __init__(self, found: Library, result: c_void_p) -> None:
+        self.view = _View()
+        self.view.size = ctypes.sizeof(_View)
+        found.held.windlass_match_view_of(result, byref(self.view))
+        weakref.finalize(self, found.windlass_match_free, result).atexit = False
+
+    def array(self, address: int | None, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """An array over what stands there; zeros where there is nothing."""
+        if not address or not count:
+            return np.zeros(count, dtype=dtype)
+        return np.asarray(_Piece(self, address, count, np.dtype(dtype)))
+
+
+class _Piece:
+    """A part of a result, as numpy takes it."""
+
+    def __init__(self, owner: _Result, address: int, count: int, dtype: np.dtype[Any]) -> None:
+        self._owner = owner
+        self.__array_interface__ = {"version": 3, "data": (address, True), "shape": (count,), "typestr": dtype.str}
+
+
+def take_result(found: Library, result: c_void_p) -> tuple[Placement, int]:
+    """A Placement over a result, which is freed with it, and its version."""
+    own = _Result(found, result)
+    return _placement_of(own), int(own.view.version)
 
 
 def column_table(columns: list[npt.NDArray[np.int64] | None], keep: list[Any]) -> int:
@@ -318,23 +365,23 @@ def array_at(address: int | None, count: int, dtype: Any) -> npt.NDArray[Any]:
     return np.frombuffer(ctypes.string_at(address, size), dtype=dtype)
 
 
-def _placement_of(view: _View) -> Placement:
-    tasks, copy = int(view.tasks), array_at
-
+def _placement_of(result: _Result) -> Placement:
+    view, over = result.view, result.array
+    tasks = int(view.tasks)
     placement = Placement(
-        offer_index=copy(view.offer_index, tasks, np.int32),
-        order=copy(view.order, tasks, np.int32),
-        score_high=copy(view.score_high, tasks, np.int64),
-        score_low=copy(view.score_low, tasks, np.uint64),
+        offer_index=over(view.offer_index, tasks, np.int32),
+        order=over(view.order, tasks, np.int32),
+        score_high=over(view.score_high, tasks, np.int64),
+        score_low=over(view.score_low, tasks, np.uint64),
         engine=_ENGINES.get(view.engine, ""),
     )
     if view.price_added:
-        placement.price_added = copy(view.price_added, tasks, np.int64)
+        placement.price_added = over(view.price_added, tasks, np.int64)
     if view.offer_number:
-        placement.offer_number = copy(view.offer_number, tasks, np.int64)
+        placement.offer_number = over(view.offer_number, tasks, np.int64)
     if view.device_begin:
-        placement.device_begin = copy(view.device_begin, tasks + 1, np.int64)
+        placement.device_begin = over(view.device_begin, tasks + 1, np.int64)
         count = int(placement.device_begin[-1])
-        placement.device_dimension = copy(view.device_dimension, count, np.int32)
-        placement.device_index = copy(view.device_index, count, np.int32)
+        placement.device_dimension = over(view.device_dimension, count, np.int32)
+        placement.device_index = over(view.device_index, count, np.int32)
     return placement

@@ -75,10 +75,10 @@ class _OffersView(ctypes.Structure):
 
 
 _lock = threading.Lock()
-_declared: ctypes.CDLL | None = None
+_declared: _native.Library | None = None
 
 
-def _library() -> ctypes.CDLL:
+def _library() -> _native.Library:
     """The library with its session calls declared; Unavailable where it is too old to have them."""
     global _declared
     found = _native.library()
@@ -92,7 +92,7 @@ def _library() -> ctypes.CDLL:
     return found
 
 
-def _declare(found: ctypes.CDLL) -> None:
+def _declare(found: _native.Library) -> None:
     error, session = POINTER(Error), c_void_p
     found.windlass_session_open.argtypes = [POINTER(_native.Request), POINTER(c_void_p), error]
     found.windlass_session_close.argtypes = [session]

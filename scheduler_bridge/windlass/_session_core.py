@@ -14,7 +14,7 @@ import numpy.typing as npt
 from . import _inputs
 from ._errors import FailedPrecondition
 from ._inputs._encoder import Encoder
-from ._inputs._numbers import Cut, plain
+from ._inputs._numbers import plain
 from ._inputs._session import Book, OfferBatch, TaskBatch, number_of
 from ._inputs._session_encode import encode_offers, encode_tasks
 from ._match import DEFAULTS, place_here
@@ -23,6 +23,7 @@ from ._records import Record
 from ._session_backend import Ask, Change, SessionBackend, View
 from ._session_state import SessionInputs, SessionResult, Snapshot, warnings_of
 from ._session_table import Table
+from .legacy._amounts import Cut
 
 OpenBackend = Callable[[_inputs.Options], SessionBackend]
 

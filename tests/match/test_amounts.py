@@ -67,6 +67,19 @@ def test_the_library_cuts_as_numpy(kind):
         assert np.array_equal(_native.cut(values, kind), _amounts.cut(values, kind))
 
 
+@pytest.mark.parametrize("cut", [_amounts.cut, *([_native.cut] if _native.available() else [])])
+@pytest.mark.parametrize("kind", ("offer", "task"))
+def test_columns_are_cut_at_once_as_one_by_one_or_not_at_all(cut, kind):
+    columns = [np.clip(hard_values(1000, seed), -1e-7, 9.2e14) for seed in range(3)]
+    assert np.array_equal(cut.columns(columns, kind), [cut(column, kind) for column in columns])
+    assert cut.columns([column[::2] for column in columns], kind).tolist() == [
+        cut(c[::2], kind).tolist() for c in columns
+    ]
+    for odd in (math.nan, -1.0, 9.3e14, math.inf):
+        columns[1][-1] = odd
+        assert cut.columns(columns, kind) is None
+
+
 def test_a_decimal_and_a_fraction_are_made_doubles_first():
     assert matching.cut(Fraction(1, 3)) == 3333
     assert matching.cut(np.float32(0.1)) == 1000

@@ -1,6 +1,8 @@
 """When the backend cannot answer, legacy does: counted, said once, and never for a fault of the request."""
 
+import gc
 import logging
+import os
 import threading
 
 import numpy as np
@@ -58,9 +60,22 @@ MANY = {"name": [f"row-{row}" for row in range(_native.MANY_ROWS)], "cpu": np.on
 
 def test_names_of_many_rows_are_checked_while_the_engine_works():
     twice = {**MANY, "name": [*MANY["name"][:-1], "row-7"]}
+    before = threading.active_count(), len(os.listdir("/proc/self/task"))
     with pytest.raises(windlass.InvalidArgument, match="row 7 has it too"):
         windlass.match(twice, MANY)
-    assert not [thread for thread in threading.enumerate() if thread.name == "windlass-match"], "none is left behind"
+    assert (threading.active_count(), len(os.listdir("/proc/self/task"))) == before, "no thread is left behind"
+
+
+def test_a_fault_that_the_engine_finds_in_its_thread_is_told(monkeypatch):
+    monkeypatch.setattr(_native, "_MODES", {"exclusive": 7})
+    with pytest.raises(windlass.InvalidArgument, match="mode"):
+        windlass.match(MANY, MANY)
+
+
+def test_an_answer_lives_as_long_as_any_part_of_it():
+    placed = [windlass.match(MANY, MANY)._placement.order for _ in range(20)]
+    gc.collect()
+    assert all(bool((order == np.arange(len(order))).all()) for order in placed)
 
 
 def test_the_callers_list_of_names_may_change_after_the_call():
@@ -68,26 +83,6 @@ def test_the_callers_list_of_names_may_change_after_the_call():
     result = windlass.match({**MANY, "name": names}, MANY)
     names[:] = [None] * len(names)
     assert list(result.assignments) == MANY["name"]
-
-
-def test_legacy_answers_where_the_engine_fails_in_its_own_thread(monkeypatch):
-    def gone(problem):
-        assert threading.current_thread().name == "windlass-match"
-        raise windlass.Internal("gone")
-
-    monkeypatch.setattr(_native, "_place", gone)
-    few = {"name": ["a"], "cpu": [1.0]}
-    result = windlass.match(few, MANY)
-    assert (result.engine, result.assignments) == ("legacy", {"a": "row-0"})
-
-
-def test_many_rows_are_matched_where_no_thread_can_be_had(monkeypatch):
-    def refused(thread):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", refused)
-    result = windlass.match(MANY, MANY)
-    assert result.engine != "legacy" and list(result.assignments) == MANY["name"]
 
 
 def test_match_works_without_the_library(monkeypatch):

@@ -71,6 +71,10 @@ typedef struct windlass_error {
 typedef enum windlass_cut_kind { WINDLASS_CUT_OFFER = 0, WINDLASS_CUT_TASK = 1, WINDLASS_CUT_CAP = 2, WINDLASS_CUT_SHARE = 3 } windlass_cut_kind;
 WINDLASS_API windlass_code windlass_cut_amounts(const double* values, size_t count, windlass_cut_kind kind, int64_t* amounts,
                                                 windlass_error* error);
+/* The same of several columns of `count` values each, of which none may be absent: a NaN is refused, too. `amounts` is
+ * [columns][count]. error->field is "columns.N" of the refused value. */
+WINDLASS_API windlass_code windlass_cut_columns(const double* const* columns, size_t columns_count, size_t count,
+                                                windlass_cut_kind kind, int64_t* amounts, windlass_error* error);
 
 typedef enum windlass_mode { WINDLASS_EXCLUSIVE = 0, WINDLASS_PACKING = 1 } windlass_mode;
 typedef enum windlass_policy {
@@ -137,6 +141,17 @@ typedef struct windlass_match_result windlass_match_result;
 
 /* Needs no handle and may run on any number of threads at once. */
 WINDLASS_API windlass_code windlass_match(const windlass_match_request* request, windlass_match_result** result, windlass_error* error);
+
+/* windlass_match by a thread of the library's own. What the request points to must stay until the job was waited for, once,
+ * which frees it; the request itself need not. Where no thread can be had the match is done while it is waited for. */
+typedef struct windlass_match_job windlass_match_job;
+WINDLASS_API windlass_code windlass_match_begin(const windlass_match_request* request, windlass_match_job** job, windlass_error* error);
+WINDLASS_API windlass_code windlass_match_wait(windlass_match_job* job, windlass_match_result** result, windlass_error* error);
+
+/* Whether two columns [tasks] can be an answer to so many tasks and offers: each task once in `order`, offers that there are,
+ * each for one task at most where the mode was exclusive. INVALID_ARGUMENT where not, and the message says why. */
+WINDLASS_API windlass_code windlass_check_placement(const int32_t* offer_index, const int32_t* order, uint64_t tasks, uint64_t offers,
+                                                    windlass_mode mode, windlass_error* error);
 WINDLASS_API void windlass_match_view_of(const windlass_match_result* result, windlass_match_view* view);
 WINDLASS_API void windlass_match_free(windlass_match_result* result);
 

@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 
 from .._problem import I64, Problem
+from ..legacy._amounts import Cut
 from . import _tables
 from ._devices import Devices
 from ._encoder import Encoder
 from ._groups import Groups
 from ._labels import Labels
 from ._locality import Locality
-from ._numbers import Cut, all_amounts, integers, plain, prices
+from ._numbers import all_amounts, integers, plain, prices
 from ._options import Options, read_options
 from ._rows import read_rows
 from ._side import DIMENSIONS_MAX, Side, check_names, fault, text
 from ._width import too_many
 
-__all__ = ["Inputs", "Options", "Side", "combine", "compose", "fault", "read", "read_options", "read_side"]
+__all__ = ["Cut", "Inputs", "Options", "Side", "combine", "compose", "fault", "read", "read_options", "read_side"]
 
 FORMS = (
     "a sequence of mappings or objects, {name: mapping}, a mapping of columns, a numpy structured array, "
@@ -52,6 +53,11 @@ class Inputs:
     def offer_names(self) -> Sequence[Any]:
         """By row."""
         return self.offers.names
+
+    @property
+    def is_named(self) -> bool:
+        """Whether `check_names` has anything to do."""
+        return self.tasks.is_named or self.offers.is_named
 
     def check_names(self) -> None:
         """The names of both sides, if that was not done yet."""
@@ -211,6 +217,11 @@ def _check_scale(problem: Problem, offers: Side) -> None:
 def _warnings(problem: Problem) -> list[str]:
     found = []
     for name, asked, had in zip(problem.dimensions, problem.task_amounts, problem.offer_amounts, strict=True):
-        if asked is not None and asked.any() and (had is None or not had.any()):
+        if not _any(had) and _any(asked):
             found.append(f"tasks ask for {name!r}, which no offer has")
     return found
+
+
+def _any(column: I64 | None) -> bool:
+    """Whether a row is not 0; as a rule one of the first is."""
+    return column is not None and bool(column[:64].any() or column.any())

@@ -9,10 +9,10 @@ import numpy as np
 
 from .._errors import InvalidArgument
 from .._problem import I64
-from ..legacy._amounts import SMALL
+from ..legacy._amounts import SMALL, Cut
 from ._encoder import Encoder
 from ._labels import is_list, mapping_items
-from ._numbers import Cut, amounts, doubles, plain
+from ._numbers import amounts, doubles, plain
 from ._side import DIMENSIONS_MAX, Column, Side
 from ._width import keys_of, too_many
 

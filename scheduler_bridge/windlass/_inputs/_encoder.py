@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,12 @@ class Sets:
 
     def __init__(self, values: Sequence[Any] | None, count: int, parse: Callable[[int, Any], Hashable | None]) -> None:
         self.numbers = Numbers()
-        self.of: list[int] = [-1] * count
+        self._count = count
+        if values is None:  # as in most fields of most calls
+            return
+        self.of = [-1] * count
         seen: dict[Hashable, int] = {}
-        for row, value in enumerate(values or ()):
+        for row, value in enumerate(values):
             if value is None:
                 continue
             look = _look(value)
@@ -65,6 +69,11 @@ class Sets:
                 if look is not None:
                     seen[look] = number
             self.of[row] = number
+
+    @cached_property
+    def of(self) -> list[int]:
+        """The number of each row's value."""
+        return [-1] * self._count
 
     def __bool__(self) -> bool:
         return bool(self.numbers.all)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..legacy._amounts import LARGEST
+from ..legacy._amounts import LARGEST, Cut
 from ._devices import requests
 from ._encoder import Encoder, Numbers, Sets
 from ._labels import is_list, labels_of, mapping_items
-from ._numbers import AMOUNT, Cut, amounts, integer, is_number, to_double
+from ._numbers import AMOUNT, amounts, integer, is_number, to_double
 from ._side import Column, Side, check_names, fault, is_name, text
 
 RUNNING = ("node", "tenant", "group", "avoid", "resources", "devices", "labels")
@@ -110,8 +110,10 @@ class Groups:
         """Puts down what can matter."""
         constraints = encoder.constraints
         tenants, groups, gangs = Numbers(), Numbers(), Numbers()
-        tenant_of = self.all_tenants()
         spread = bool(self.max_per or self.avoid or (self.groups and any(entry["avoid"] for entry in self.running)))
+        if not spread and not self.quotas and self.gangs is None:
+            return
+        tenant_of = self.all_tenants()
         if self.gangs is not None:
             constraints["gang"] = encoder.column(
                 [-1 if g is None else gangs.of((t, g)) for t, g in zip(tenant_of, self.gangs, strict=True)]

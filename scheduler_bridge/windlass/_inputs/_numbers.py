@@ -5,17 +5,14 @@ from __future__ import annotations
 import marshal
 import math
 import numbers
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..legacy._amounts import LARGEST, SMALL
+from ..legacy._amounts import LARGEST, SMALL, Cut
 from ._side import F64, Column, Side
-
-Cut = Callable[[F64, str], npt.NDArray[np.int64]]
 
 NUMBER = "a finite number (int, float, numpy number, Decimal or Fraction; no bool, no str)"
 AMOUNT = f"a number from 0 to {LARGEST:g} (int, float, numpy number, Decimal or Fraction; no bool, no str)"
@@ -118,23 +115,20 @@ def _array_doubles(side: Side, field: str, column: Column, allowed: str) -> F64:
     return found
 
 
-FEW = 10_000  # rows up to which it pays to lay columns side by side
-
-
 def all_amounts(side: Side, cut: Cut, kind: str) -> dict[str, npt.NDArray[np.int64] | None]:
-    """`amounts` of each dimension; of a few rows of doubles in one go, for the calls cost more than the rows."""
+    """`amounts` of each dimension; of plain numbers in one go, since calls cost more than rows do, and the more where
+    another thread wants the GIL."""
     columns = side.dims
-    if 0 < side.count <= FEW and len(columns) > 1 and all(map(_are_doubles, columns.values())):
-        found = cut_in_range(np.concatenate([column.values for column in columns.values()]), cut, kind)
+    plain = [_plain_doubles(column) for column in columns.values()] if side.count else []
+    if plain and all(values is not None for values in plain):
+        found = cut.columns([values for values in plain if values is not None], kind)
         if found is not None:
-            return dict(zip(columns, found.reshape(len(columns), side.count), strict=True))
+            return dict(zip(columns, found, strict=True))
     return {name: amounts(side, name, column, cut, kind) for name, column in columns.items()}
 
 
 def amounts(side: Side, field: str, column: Column, cut: Cut, kind: str) -> npt.NDArray[np.int64] | None:
     """The column in units of 1/10,000; None where no row has a value."""
-    if _are_doubles(column) and (found := cut_in_range(column.values, cut, kind)) is not None:
-        return found
     given = doubles(side, field, column, AMOUNT)
     if np.isnan(given).all():
         return None
@@ -142,16 +136,13 @@ def amounts(side: Side, field: str, column: Column, cut: Cut, kind: str) -> npt.
     return cut(given, kind)
 
 
-def _are_doubles(column: Column) -> bool:
+def _plain_doubles(column: Column) -> F64 | None:
+    """A column of nothing but floats; None of any other."""
     values = column.values
-    return type(values) is np.ndarray and values.dtype == np.float64 and values.ndim == 1 and column.absent is None
-
-
-def cut_in_range(values: F64, cut: Cut, kind: str) -> npt.NDArray[np.int64] | None:
-    """Doubles in units where all of them may be amounts, told quickly; else None."""
-    if len(values) and values.min() >= -SMALL and values.max() <= LARGEST:  # a NaN is in no range
-        return cut(values, kind)
-    return None
+    if type(values) is list:
+        return _floats(values)
+    plain = type(values) is np.ndarray and values.dtype == np.float64 and values.ndim == 1 and column.absent is None
+    return values if plain else None
 
 
 def check_range(side: Side, field: str, column: Column, found: F64) -> None:

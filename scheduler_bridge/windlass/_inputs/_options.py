@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .._errors import InvalidArgument
-from ._numbers import PRICE_MAX, Cut, is_number, price_units, to_double
+from ..legacy._amounts import Cut
+from ._numbers import PRICE_MAX, is_number, price_units, to_double
 from ._side import ALL_FIELDS, DIMENSIONS_MAX, Side, fault
 
 MODES = ("exclusive", "packing")

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._problem import I32, I64
+from ..legacy._amounts import Cut
 from ..legacy._amounts import cut as legacy_cut
 from ._devices import Devices
 from ._encoder import Numbers
 from ._groups import NODE, Groups, read_quotas, read_running
 from ._labels import Labels
 from ._locality import Locality
-from ._numbers import Cut, all_amounts, integers, plain, prices
+from ._numbers import all_amounts, integers, plain, prices
 from ._options import Options
 from ._side import DIMENSIONS_MAX, Side, is_name
 

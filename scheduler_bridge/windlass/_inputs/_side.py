@@ -82,6 +82,11 @@ class Side:
     def names(self, names: list[Any] | range) -> None:
         self._names, self._read_names = names, None
 
+    @property
+    def is_named(self) -> bool:
+        """Whether there are names to be checked; rows without are known by their numbers."""
+        return not self.names_checked and (self._read_names is not None or not isinstance(self._names, range))
+
     def read_names_later(self, read: Callable[[], list[Any]]) -> None:
         """`read` answers them all, in a list of our own."""
         self._read_names = read

@@ -9,8 +9,22 @@ LARGEST = 9.2e14  # the largest number that has an amount
 SMALL = 1e-7  # what rounding leaves behind: below it a number is no amount of its own
 
 
-def cut(values: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.int64]:
-    """Cuts values that are in range (NaN: absent, 0). `kind` is "offer", "task", "cap" or "share"."""
+class Cut:
+    """Cuts doubles to amounts. `kind` is "offer", "task", "cap" or "share"."""
+
+    def __call__(self, values: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.int64]:
+        """Values that are in range (NaN: absent, 0)."""
+        return _cut(values, kind)
+
+    def columns(self, columns: list[npt.NDArray[np.float64]], kind: str) -> npt.NDArray[np.int64] | None:
+        """Columns of one length, at least one: [columns][count]; None where a value is absent or out of range."""
+        laid = np.stack(columns)
+        if laid.size and not (laid.min() >= -SMALL and laid.max() <= LARGEST):  # a NaN is in no range
+            return None
+        return _cut(laid.reshape(-1), kind).reshape(laid.shape)
+
+
+def _cut(values: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.int64]:
     f = np.where(np.isnan(values) | (values <= 0.0), 0.0, values)
     if kind == "share":
         f = np.minimum(f, 1.0)
@@ -22,3 +36,6 @@ def cut(values: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.int64]:
     if kind == "task":
         units = np.where(f > SMALL, np.maximum(units, 1), units)
     return np.ascontiguousarray(units, dtype=np.int64)
+
+
+cut = Cut()
