@@ -57,7 +57,9 @@ void Front::ready(const epoll_event& event, Time now) {
 
 void Front::accept(Listener& listener, Time now) {
   using Fate = Listener::Accepted::Fate;
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+  // Those who come in one turn are read in the next, so two turns of them must not look like too many who don't greet.
+  const std::size_t most = std::min(kAcceptsPerTurn, greetings_max() / 4 + 1);
+  for (std::size_t i = 0; i < most; ++i) {
     Listener::Accepted accepted = listener.accept();
     switch (accepted.fate) {
       case Fate::none:
@@ -78,12 +80,16 @@ void Front::accept(Listener& listener, Time now) {
   }
 }
 
+std::size_t Front::greetings_max() const {
+  return std::min(kHandshakesMax, connections_max_ / 2 + 1);
+}
+
 bool Front::admit(Listener::Accepted accepted, Time now) {
   if (connections_ >= connections_max_) {
     refuse("descriptors", "the limit of open files (LimitNOFILE, ulimit -n) allows no more clients");
     return true;
   }
-  if (greeting_ >= std::min(kHandshakesMax, connections_max_ / 2 + 1)) {
+  if (greeting_ >= greetings_max()) {
     while (!still_greets(greetings_.front())) greetings_.pop_front();
     refuse_and_hang_up(greetings_.front().slot, "greeting",
                        "too many clients that came after it have not greeted either");

@@ -93,6 +93,7 @@ class Front {
   // Coming and going: front.cpp.
   void accept(Listener& listener, Time now);
   bool admit(Listener::Accepted accepted, Time now);
+  [[nodiscard]] std::size_t greetings_max() const;
   bool refuse_one_waiting(Listener& listener);
   void rest(Time now);
   void refuse(const char* reason, std::string_view why) const;

@@ -13,7 +13,7 @@ inline constexpr std::size_t kHandshakesMax =
     4096;  // clients that connected and have not greeted; more: the oldest goes
 inline constexpr std::chrono::seconds kHandshakeMax{10};
 inline constexpr std::chrono::seconds kHelloMax{60};  // from coming until the HELLO; a program may connect and think
-inline constexpr int kAcceptsPerTurn = 64;
+inline constexpr std::size_t kAcceptsPerTurn = 64;
 inline constexpr std::chrono::milliseconds kAcceptRest{100};         // where the system cannot give a socket
 inline constexpr std::size_t kReadBytesMax = 64 * 1024;              // of one client, before the next has its turn
 inline constexpr std::size_t kHeldBytesMax = std::size_t{4} << 30U;  // of messages that have not come whole

@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "worker/front/front_limits.hpp"
 
@@ -23,6 +25,20 @@ std::string hello_of_zmtp() {
 }
 const std::string kMessage("\0\x01x", 3);
 
+// So many open files are allowed while it lives.
+class FewFiles {
+ public:
+  explicit FewFiles(rlim_t files) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit few{files, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+  }
+  ~FewFiles() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
 // A front at a socket of the file system, whose time the test tells.
 class FrontTest : public testing::Test {
  protected:
@@ -38,11 +54,11 @@ class FrontTest : public testing::Test {
   }
   ~FrontTest() override { std::filesystem::remove_all(folder_); }
 
-  Descriptor client(const std::string& says) const {
+  Descriptor client(const std::string& says, const char* where = "s") const {
     Descriptor made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, (folder_ / "s").c_str(), sizeof address.sun_path - 1);
+    std::strncpy(address.sun_path, (folder_ / where).c_str(), sizeof address.sun_path - 1);
     EXPECT_EQ(::connect(made.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     say(made, says);
     return made;
@@ -52,14 +68,15 @@ class FrontTest : public testing::Test {
   }
 
   // Until nothing is left to be read; answers the routes of those whose messages came.
-  std::vector<std::string> serve() {
+  std::vector<std::string> serve() { return serve(front); }
+  std::vector<std::string> serve(Front& served) {
     std::vector<std::string> routes;
     for (;;) {
       const auto events = poll.wait(std::chrono::milliseconds(0));
-      if (events.empty() && !front.pending()) return routes;
-      for (const auto& event : events) front.ready(event, now);
-      while (auto message = front.receive()) routes.push_back(message->route);
-      front.flush();
+      if (events.empty() && !served.pending()) return routes;
+      for (const auto& event : events) served.ready(event, now);
+      while (auto message = served.receive()) routes.push_back(message->route);
+      served.flush();
     }
   }
   void at(seconds since) {
@@ -72,8 +89,6 @@ class FrontTest : public testing::Test {
   const Time began = Clock::now();
   Time now = began;
   std::vector<std::string> refusals;
-
- private:
   std::filesystem::path folder_;
 };
 
@@ -123,6 +138,23 @@ TEST_F(FrontTest, WhoTakesThePlaceOfAnotherHasTheWholeTimeForItsHello) {
   at(2 * kHelloMax);
   EXPECT_EQ(front.connections(), 0U);
   EXPECT_EQ(refusals.size(), 1U);
+}
+
+// Each has greeted when it comes, though nobody has read it yet.
+TEST_F(FrontTest, ManyWhoComeAtOnceAreNotTakenForThoseWhoDoNotGreet) {
+  const std::size_t count = 150;
+  auto few = std::make_optional<FewFiles>(2 * kDescriptorsKept + 60);
+  Front small(poll);
+  few.reset();
+  auto listener = Listener::local(folder_ / "small", {});
+  ASSERT_TRUE(listener);
+  small.listen(std::move(*listener));
+  small.on_refused([this](const char* reason, std::string_view) { refusals.emplace_back(reason); });
+  std::vector<Descriptor> clients;
+  while (clients.size() < count) clients.push_back(client(hello_of_zmtp() + kMessage, "small"));
+  EXPECT_EQ(serve(small).size(), count);
+  EXPECT_EQ(small.connections(), count);
+  EXPECT_TRUE(refusals.empty());
 }
 
 TEST_F(FrontTest, WhoDoesNotTakeItsAnswersIsNotReadFromUntilItDoes) {
