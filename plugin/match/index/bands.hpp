@@ -41,7 +41,7 @@ class Bands {
   // `same(group)` tells whether a group of equal key has equal amounts. Answers that group where one was met, and then
   // inserts nothing; else -1. A hint that holds no longer costs time alone.
   template <typename Same>
-  int32_t insert(const Entry& entry, Same same, const Hint& hint = {});
+  int32_t insert(const Entry& entry, Same same, const Hint& hint);
   void erase(const Slot& slot);
   // A group that was inserted with this key.
   void erase(int32_t group, const Key& key);

@@ -30,7 +30,7 @@ class Pair {
 
   void insert() {
     const Entry entry = make();
-    ASSERT_EQ(bands_.insert(entry, [](int32_t) { return false; }), -1);
+    ASSERT_EQ(bands_.insert(entry, [](int32_t) { return false; }, {}), -1);
   }
 
   // Takes what is best for some ranks; both sides must agree on it.

@@ -148,7 +148,7 @@ void Pool::put_back(int32_t offer, const Key& key, std::vector<int64_t>& amounts
     root_.push_back(TieHeaps::kNone);
     amounts_.resize(amounts_.size() + dimensions_);
   }
-  int32_t group = bands_.insert({key, ranks_.of(amounts.data()), spare_.back()}, same);
+  int32_t group = bands_.insert({key, ranks_.of(amounts.data()), spare_.back()}, same, {});
   if (group < 0) {
     group = spare_.back();
     spare_.pop_back();
