@@ -16,6 +16,7 @@ from support import Raw, eventually, fallbacks, problem, same
 from windlass import legacy
 from windlass._wire import Header, Message, Type, declare, encode, new_id
 
+CREDITS = 256  # requests under way of one client
 EXHAUSTED = int(windlass.Code.RESOURCE_EXHAUSTED)
 TASKS, OFFERS = problem(60, 50)
 Make = Callable[..., windlass.LocalNode]
@@ -254,13 +255,13 @@ def test_control_passes_a_flood(busy: windlass.LocalNode):
     body, columns = heavy()
     with Raw(busy.address) as flood, busy.client() as client:
         flood.hello()
-        for number in range(60):
+        for number in range(CREDITS):
             ask(flood, body, columns, number.to_bytes(16, "little"))
         eventually(lambda: client.load().queue["match"] > 0, what="matches wait")
         for _ in range(20):
             client.load()
         assert client.load().queue["match"] > 0, "it was answered while they wait"
-        answers(flood, 60)
+        answers(flood, CREDITS)
 
 
 def test_what_waits_is_answered_at_its_deadline_and_never_begun(busy: windlass.LocalNode):
