@@ -95,10 +95,12 @@ class Zstd final : public Decoder {
  private:
   // What the frames before it held is given back before more is waited for.
   Status make_ready(std::uint64_t window) {
-    if (context_ != nullptr && window + kZstdOwnBytes <= memory_->bytes()) return {};
+    // A frame may say any number, and one that is too large for a sum is too large for any memory.
+    const std::uint64_t needed = std::max(window, window + kZstdOwnBytes);
+    if (context_ != nullptr && needed <= memory_->bytes()) return {};
     ZSTD_freeDCtx(std::exchange(context_, nullptr));
     memory_.reset();
-    auto memory = take_memory_(window + kZstdOwnBytes);
+    auto memory = take_memory_(needed);
     if (!memory) return fail(std::move(memory.error()));
     memory_.emplace(std::move(*memory));
     context_ = ZSTD_createDCtx();

@@ -127,6 +127,20 @@ TEST(Decoder, AsksForTheMemoryOfEachWindowBeforeItTakesIt) {
   EXPECT_TRUE(memory.has(4U << 20U));
 }
 
+TEST(Decoder, AsksForNoLessWhereAFrameSaysMoreThanASumHolds) {
+  // A frame of one segment, whose content is said to have 2^64 - 1 bytes.
+  const std::string head = std::string("\x28\xb5\x2f\xfd\xe0", 5) + std::string(8, '\xff') + std::string(20, '\0');
+  std::uint64_t asked = 0;
+  const auto decoder = make_decoder(Packing::zstd, [&](std::uint64_t bytes) -> Result<Memory::Share> {
+    asked = bytes;
+    return fail(Code::resource_exhausted, "too much");
+  });
+  const Decoded decoded = decode(*decoder, head, SIZE_MAX, 1000);
+  ASSERT_TRUE(decoded.error);
+  EXPECT_EQ(decoded.error->code, Code::resource_exhausted);
+  EXPECT_GT(asked, std::uint64_t{1} << 63U);
+}
+
 TEST(Decoder, ReadsTheWindowFromAFramesHead) {
   const auto head = [](std::initializer_list<int> bytes) {
     std::string text("\x28\xb5\x2f\xfd", 4);
