@@ -118,13 +118,14 @@ def _array_doubles(side: Side, field: str, column: Column, allowed: str) -> F64:
 def all_amounts(side: Side, cut: Cut, kind: str) -> dict[str, npt.NDArray[np.int64] | None]:
     """`amounts` of each dimension; of plain numbers in one go, since calls cost more than rows do, and the more where
     another thread wants the GIL."""
-    columns = side.dims
-    plain = [_plain_doubles(column) for column in columns.values()] if side.count else []
-    if plain and all(values is not None for values in plain):
-        found = cut.columns([values for values in plain if values is not None], kind)
-        if found is not None:
-            return dict(zip(columns, found, strict=True))
-    return {name: amounts(side, name, column, cut, kind) for name, column in columns.items()}
+    plain = {name: _plain_doubles(column) for name, column in side.dims.items()} if side.count else {}
+    at_once = {name: values for name, values in plain.items() if values is not None}
+    cut_ones = cut.columns(list(at_once.values()), kind) if at_once else None
+    found = {} if cut_ones is None else dict(zip(at_once, cut_ones, strict=True))
+    return {
+        name: found[name] if name in found else amounts(side, name, column, cut, kind)
+        for name, column in side.dims.items()
+    }
 
 
 def amounts(side: Side, field: str, column: Column, cut: Cut, kind: str) -> npt.NDArray[np.int64] | None:
