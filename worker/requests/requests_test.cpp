@@ -180,6 +180,24 @@ TEST_F(RequestsTest, AClientGoneForHalfAMinuteHasItsTransfersCancelled) {
   EXPECT_EQ(stager.cancelled.size(), 1U);
 }
 
+TEST_F(RequestsTest, AClientWhoseQueueIsFullIsNotGone) {
+  hello(client);
+  say(Type::stage, 's', stage_body());
+  outbox.full = {client.route};
+  for (int second = 0; second < 100; ++second) later(1s);
+  EXPECT_TRUE(stager.cancelled.empty());
+  outbox.full.clear();
+  outbox.gone = {client.route};
+  for (int second = 0; second < 29; ++second) later(1s);
+  outbox.full = std::exchange(outbox.gone, {});
+  later(6s);
+  outbox.gone = std::exchange(outbox.full, {});
+  for (int second = 0; second < 29; ++second) later(1s);
+  EXPECT_TRUE(stager.cancelled.empty()) << "it was there meanwhile";
+  for (int second = 0; second < 10; ++second) later(1s);
+  EXPECT_EQ(stager.cancelled.size(), 1U);
+}
+
 TEST_F(RequestsTest, DetachedTransfersAndTheBridgesGoOn) {
   hello(client);
   say(Type::stage, 's', stage_body(true));

@@ -246,8 +246,8 @@ void Requests::tell_progress(Table::iterator found, Time now) {
   const Frames frames{Frame(proto::encode(progress))};
   for (Asker& asker : running.askers) {
     const Sent sent = send(asker.peer, Type::progress, found->first, frames, now);
-    if (sent == Sent::yes) {
-      asker.gone_since.reset();
+    if (sent != Sent::gone) {
+      asker.gone_since.reset();  // where its queue is full it is there all the same
     } else if (!asker.gone_since) {
       asker.gone_since = now;
     }
