@@ -6,19 +6,16 @@ alone, which does not show it. Files are replaced in one step, and changes are m
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import fcntl
 import os
 import re
-import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from ._errors import FailedPrecondition, InvalidArgument, PermissionDenied
+from ._keys_files import alone, check_folder, read_text, replace_text, unreadable
 
 OWN_BYTES_MAX = 4096
 ALLOWED_BYTES_MAX = 16 << 20
@@ -131,7 +128,7 @@ def parse_own(text: str, where: str = "own") -> OwnKey:
 
 def load_own(folder: Folder) -> OwnKey:
     path = Path(folder) / "own"
-    return parse_own(_read(path, 0o077, OWN_BYTES_MAX)[0], str(path))
+    return parse_own(read_text(path, 0o077, OWN_BYTES_MAX)[0], str(path))
 
 
 def load_allowed(folder: Folder) -> dict[bytes, AllowedKey]:
@@ -152,10 +149,10 @@ class AllowedFile:
         try:
             now = _stamp(self.path.stat())
         except OSError as error:
-            raise _unreadable(self.path, error) from None
+            raise unreadable(self.path, error) from None
         if now == self._seen:
             return False
-        text, seen = _read(self.path, 0o022, ALLOWED_BYTES_MAX)
+        text, seen = read_text(self.path, 0o022, ALLOWED_BYTES_MAX)
         self.keys = parse_allowed(text, str(self.path))
         self._seen = _stamp(seen)
         return True
@@ -175,17 +172,17 @@ def new_key(folder: Folder, name: str, role: Role, *, replace: bool = False) -> 
     check_name(name)
     place = Path(folder)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _check_folder(place)
-    with _alone(place):
+    check_folder(place)
+    with alone(place):
         if (place / "own").exists() and not replace:
             raise FailedPrecondition(
                 f"{place / 'own'} is there already; --replace makes a new key in its place, which others must be told"
             )
         public, secret = (z85.decode(half) for half in curve_keypair())
         text = f"{_OWN_HEAD}name {name}\nrole {role}\npublic {public.hex()}\nsecret {secret.hex()}\n"
-        _replace(place / "own", text)
+        replace_text(place / "own", text, mode=0o600)
         if not (place / "allowed").exists():
-            _replace(place / "allowed", _ALLOWED_HEAD)
+            replace_text(place / "allowed", _ALLOWED_HEAD)
     return OwnKey(name, role, public, secret)
 
 
@@ -221,18 +218,18 @@ def revoke(folder: Folder, name: str, public: str | None = None) -> list[Allowed
 
 def _change(folder: Folder, change: Callable[[dict[bytes, AllowedKey]], bool]) -> bool:
     place = Path(folder)
-    _check_folder(place)
-    with _alone(place):
+    check_folder(place)
+    with alone(place):
         path = place / "allowed"
         keys = load_allowed(place) if path.exists() else {}
         changed = change(keys)
         if changed:
             lines = [key.line() for key in sorted(keys.values(), key=lambda key: (key.name, key.role, key.public))]
-            _replace(path, _ALLOWED_HEAD + "".join(f"{line}\n" for line in lines))
+            replace_text(path, _ALLOWED_HEAD + "".join(f"{line}\n" for line in lines))
     return changed
 
 
-# ---- Files -----------------------------------------------------------------------------------------------------------
+# ---- Lines -----------------------------------------------------------------------------------------------------------
 
 
 def _own_line(text: str) -> list[str]:
@@ -256,72 +253,5 @@ def _words(line: str) -> list[str]:
     return re.findall(r"[^ \t\r]+", line)  # and not at what Python takes for spaces besides
 
 
-def _check_folder(place: Path) -> None:
-    try:
-        mode = place.stat().st_mode
-    except OSError as error:
-        raise _unreadable(place, error) from None
-    if not stat.S_ISDIR(mode) or mode & 0o022:
-        raise PermissionDenied(f"{place}: is to be a folder that nobody else may write to: chmod 700 {place}")
-
-
-def _read(path: Path, others: int, bytes_max: int) -> tuple[str, os.stat_result]:
-    """The text; `others` are rights that nobody but the owner may have."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            seen = os.fstat(file.fileno())
-            if not stat.S_ISREG(seen.st_mode):
-                raise InvalidArgument(f"{path}: is no file", side="options", field="keys")
-            data = file.read(bytes_max + 1)
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    if seen.st_uid not in (os.geteuid(), 0):
-        raise PermissionDenied(
-            f"{path}: belongs to uid {seen.st_uid}, who could change it; it is to be yours or root's"
-        )
-    if seen.st_mode & others:
-        what = "600" if others == 0o077 else "go-w"
-        raise PermissionDenied(f"{path}: its rights {seen.st_mode & 0o7777:04o} let others in; chmod {what} {path}")
-    if len(data) > bytes_max:
-        raise InvalidArgument(f"{path}: is too large for keys", side="options", field="keys")
-    return data.decode("latin-1"), seen  # remarks may be in any encoding
-
-
-def _unreadable(path: Path, error: OSError) -> InvalidArgument:
-    return InvalidArgument(
-        f"{path}: cannot be read ({error.strerror}); `windlass keys new` makes a folder of keys",
-        side="options",
-        field="keys",
-    )
-
-
 def _stamp(seen: os.stat_result) -> tuple[int, ...]:
     return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_mode, seen.st_uid
-
-
-@contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """One change at a time, whoever makes it."""
-    with open(os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _replace(path: Path, text: str) -> None:
-    """In one step, and on disk; 0600 from the first moment."""
-    made, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with open(made, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
