@@ -162,9 +162,14 @@ void Daemon::State::build_requests() {
                                    &grants});
 }
 
+void Daemon::State::forget_ended() {
+  for (const std::string& route : endpoint.take_ended()) requests->gone(route);
+}
+
 void Daemon::State::take_local(Time now) {
   for (int i = 0; i < kMessagesPerTurn && Clock::now() - now < kTurnMax; ++i) {
     auto received = endpoint.receive_local();
+    forget_ended();
     if (!received) return;
     requests->message({false, std::move(received->route)}, std::move(received->frames), now);
   }
@@ -265,6 +270,7 @@ std::chrono::milliseconds Daemon::State::until_next(Time now) const {
 void Daemon::State::turn(Time now, const Endpoint::Ready& ready) {
   health.turn(now);
   notify.feed_watchdog(now);
+  forget_ended();
   // Control traffic first, so that a flood of clients delays no beat.
   if (ready.bridge) take_bridge(now);
   mind_grants(now);

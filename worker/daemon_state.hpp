@@ -40,6 +40,7 @@ struct Daemon::State final : Outbox {
   std::chrono::milliseconds until_next(Time now) const;
   void turn(Time now, const Endpoint::Ready& ready);
   void take_local(Time now);
+  void forget_ended();
   void take_keyed(Time now);
   void take_bridge(Time now);
   void mind_link(Time now);

@@ -271,6 +271,41 @@ def test_a_client_started_anew_with_its_old_routing_id_is_heard(node: windlass.L
         context.term()
 
 
+def test_a_client_that_connects_anew_under_its_routing_id_is_to_say_hello_first(
+    nodes: Make, tmp_path: Path, transport: str
+):
+    node = nodes({"stage.roots": [str(tmp_path)], "stage.bandwidth_max": "1MiB"})
+    address, stage = address_of(node, transport), ID[::-1]
+    (tmp_path / "a").write_bytes(bytes(3 << 20))
+    transfers = [{"source": bytes(tmp_path / "a"), "target": bytes(tmp_path / "b")}]
+    with Raw(address, b"worker-7") as raw:
+        assert raw.hello().header.type == Type.WELCOME
+        assert raw.ask(Type.STAGE, {"transfers": transfers}, stage).header.type == Type.PROGRESS
+    eventually(lambda: metric(node, "windlass_clients") == 0, what="it is forgotten")
+    with Raw(address, b"worker-7") as raw:
+        raw.send(*message(Type.LOAD, {}))
+        while (answer := raw.answer(10.0)).header.type == Type.PROGRESS:  # of the STAGE, which runs on
+            pass
+        assert answer.header.type == Type.ERROR and answer.body["message"] == "say HELLO first"
+        raw.send(*message(Type.HELLO, HELLO))
+        seen = {}
+        while stage not in seen:
+            answer = raw.answer(30.0)
+            if answer.header.type != Type.PROGRESS:
+                seen[answer.header.id] = answer
+        assert seen[ID].header.type == Type.WELCOME
+        assert [each["state"] for each in seen[stage].body["transfers"]] == ["done"], "and it hears the end"
+
+
+def test_clients_that_come_and_go_leave_nothing_behind(node: windlass.LocalNode, transport: str):
+    for _ in range(300):
+        with bare(address_of(node, transport), GREETING + READY, framed(message(Type.HELLO, HELLO))) as peer:
+            read(peer, 64 + len(ROUTERS_READY) + 1)
+    with Raw(address_of(node, transport)) as raw:
+        assert raw.hello().header.type == Type.WELCOME
+        eventually(lambda: metric(node, "windlass_clients") == 1, what="of those that went none is kept")
+
+
 def test_the_loopback_of_ipv6_can_be_listened_on(nodes: Make):
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()

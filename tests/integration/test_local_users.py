@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import windlass
-from support import metric, problem
+from support import ID, Raw, eventually, metric, problem
+from windlass import _wire
+from windlass._wire import Header, Message, Type
 
 Make = Callable[..., windlass.LocalNode]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as other users")
@@ -32,9 +35,28 @@ with windlass.Client(address) as client:
         print("refused")
 """
 
+# Under the routing id of another user's client: what it is told, until it is told nothing for a second.
+IN_ANOTHERS_NAME = """
+import os, sys
+import msgpack, zmq
 
-def come_as(uid: int, node: windlass.LocalNode) -> str:
-    command = [sys.executable, "-c", AS_USER, str(uid), node.address]
+uid, address = int(sys.argv[1]), sys.argv[2]
+os.setgroups([])
+os.setresgid(uid, uid, uid)
+os.setresuid(uid, uid, uid)
+dealer = zmq.Context().socket(zmq.DEALER)
+dealer.linger = 0
+dealer.routing_id = b"worker-7"
+dealer.connect(address)
+dealer.send_multipart([msgpack.packb({"v": 1, "t": 3, "id": bytes(16)}), msgpack.packb({})])
+while dealer.poll(1000):
+    header, body = map(msgpack.unpackb, dealer.recv_multipart())
+    print(header["t"], body.get("message", ""))
+"""
+
+
+def come_as(uid: int, node: windlass.LocalNode, program: str = AS_USER) -> str:
+    command = [sys.executable, "-c", program, str(uid), node.address]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -53,3 +75,22 @@ def test_listed_users_are_served_and_others_refused_whatever_the_rights(nodes: M
     tasks, offers = problem(5, 5)
     with node.client() as own:
         assert own.match(tasks, offers).assignments, "the daemon's own user needs no listing"
+
+
+def test_a_routing_id_is_its_users_own(nodes: Make, tmp_path: Path):
+    """Whoever knows another's comes by it to neither its welcome nor what it is told, be it there or gone."""
+    node = nodes({"security.local_uids": [65533], "stage.roots": [str(tmp_path)], "stage.bandwidth_max": "1MiB"})
+    (tmp_path / "a").write_bytes(bytes(60 << 20))
+    transfers = [{"source": bytes(tmp_path / "a"), "target": bytes(tmp_path / "b")}]
+    with Raw(node.address, b"worker-7") as raw:
+        assert raw.hello().header.type == Type.WELCOME
+        assert raw.ask(Type.STAGE, {"transfers": transfers}, ID).header.type == Type.PROGRESS
+        assert come_as(65533, node, IN_ANOTHERS_NAME) == f"{int(Type.ERROR)} say HELLO first"
+        raw.send(*_wire.encode(Message(Header(Type.LOAD, bytes(16)), {})))
+        eventually(lambda: raw.answer().header.type == Type.RESULT, what="it is there still")
+    eventually(lambda: metric(node, "windlass_clients") == 0)
+    assert come_as(65533, node, IN_ANOTHERS_NAME) == f"{int(Type.ERROR)} say HELLO first"
+    with Raw(node.address, b"worker-7") as raw:
+        assert raw.hello() is not None
+        eventually(lambda: raw.answer().header.type == Type.PROGRESS, what="its own user is told of it again")
+        raw.ask(Type.CANCEL, {"request": ID}, bytes(16))

@@ -153,9 +153,12 @@ class Client:
 
     def _reach(self, how: int) -> None:
         """Its queue is full, or it is gone, or neither, as the daemon's socket finds."""
-        if self.node.daemon:
-            self.world.note(f"{self.route.decode()} can be reached: {how}")
-            self.node.library.reach(self.node.daemon, self.route, len(self.route), how)
+        if not self.node.daemon:
+            return
+        self.world.note(f"{self.route.decode()} can be reached: {how}")
+        self.node.library.reach(self.node.daemon, self.route, len(self.route), how)
+        if how == 2:
+            self.node.hung_up(self)
 
     def settle(self) -> None:
         """Asks again for all that has no answer; to be called as often as it takes."""

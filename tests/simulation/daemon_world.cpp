@@ -455,6 +455,10 @@ void windlass_sim_reach(windlass_sim* daemon, const char* route, std::size_t byt
   }
 }
 
+void windlass_sim_hung_up(windlass_sim* daemon, const char* route, std::size_t bytes) {
+  daemon->requests().gone(std::string(route, bytes));
+}
+
 void windlass_sim_reach_bridge(windlass_sim* daemon, int how) {
   daemon->bridge_reach = how == 0 ? Sent::yes : how == 1 ? Sent::full : Sent::gone;
 }

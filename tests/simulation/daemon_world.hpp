@@ -63,7 +63,9 @@ WINDLASS_SIM void windlass_sim_end_match(windlass_sim* daemon, const char* id, c
 
 // How sending to a local client goes from now on: 0 well, 1 its queue is full, 2 it is gone.
 WINDLASS_SIM void windlass_sim_reach(windlass_sim* daemon, const char* route, std::size_t bytes, int how);
-// The same of the bridge's connection.
+// The local client's connection has ended, and the daemon has seen it.
+WINDLASS_SIM void windlass_sim_hung_up(windlass_sim* daemon, const char* route, std::size_t bytes);
+// How sending to the bridge goes from now on.
 WINDLASS_SIM void windlass_sim_reach_bridge(windlass_sim* daemon, int how);
 
 WINDLASS_SIM bool windlass_sim_idle(windlass_sim* daemon);

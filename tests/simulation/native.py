@@ -49,6 +49,7 @@ class Library:
         self.run_match = self._function("run_match", ctypes.c_int, handle, text, time)
         self.end_match = self._function("end_match", None, handle, text, text, size)
         self.reach = self._function("reach", None, handle, text, size, ctypes.c_int)
+        self.hung_up = self._function("hung_up", None, handle, text, size)
         self.reach_bridge = self._function("reach_bridge", None, handle, ctypes.c_int)
         self.idle = self._function("idle", ctypes.c_bool, handle)
         self.registered = self._function("registered", ctypes.c_bool, handle)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MATCH_RESULT = msgpack.packb({"placed": 0, "engine": "scalar", "columns": []})
 ANSWER_KEPT = 60 * SECOND
-LOAD, RESULT = 3, 8
+HELLO, LOAD, RESULT = 1, 3, 8
 UNITS = 10_000  # of one
 GRANTS_KEY = msgpack.packb("grants")
 
@@ -67,6 +67,7 @@ class Node:
     cancelled: dict[str, int] = field(default_factory=dict)  # by id: when a CANCEL was told "true" in this life
     deadlines: dict[bytes, int] = field(default_factory=dict)
     arrived: dict[bytes, int] = field(default_factory=dict)  # requests of clients, in the order of their first coming
+    greeted: set[bytes] = field(default_factory=set)  # routes of clients that said HELLO and did not hang up since
     cores: int = 0
     version: int = 0  # of the offers
     epoch: int = 0  # the version with which its offer last changed
@@ -125,6 +126,7 @@ class Node:
         self.running.clear()
         self.cancelled.clear()
         self.deadlines.clear()
+        self.greeted.clear()
         self.ledger.clear()
         self.bridge.connection_lost(self)
         if power_lost and self.ends is not None and os.path.exists(self.ends):
@@ -150,10 +152,22 @@ class Node:
         self.world.note(f"{self.name} <- {route.decode()}", *frames)
         header = msgpack.unpackb(frames[0])
         self.arrived.setdefault(header["id"], len(self.arrived))
+        if header["t"] == HELLO:
+            self.greeted.add(route)
         if "dl" in header:
             self.deadlines[header["id"]] = self.world.now + header["dl"] * MS
         message = pack(frames)
         self._call(self.library.local, route, len(route), message, len(message), self.world.now)
+
+    def hung_up(self, client: Client) -> None:
+        """A client's connection ends, and the next one is a stranger's until its HELLO."""
+        self.greeted.discard(client.route)
+        self.library.hung_up(self.daemon, client.route, len(client.route))
+        known = self.library.kept(self.daemon, 2)
+        self.world.demand(
+            known <= len(self.greeted),
+            f"who hangs up is forgotten: {self.name} knows {known} clients, {len(self.greeted)} of which are there",
+        )
 
     def from_bridge(self, header: dict[str, Any], frames: list[bytes], life: int, incarnation: bytes) -> None:
         if not self._lives(life) or incarnation != self.incarnation:

@@ -156,6 +156,8 @@ class Scenario:
         if node.clients:
             client = self.world.chance.choice(list(node.clients.values()))
             client.gone = True
+            if node.daemon:
+                node.hung_up(client)
             del node.clients[client.route]
             self.clients.remove(client)
             self.add_client(node, f"{node.name}-c{len(self.clients)}-{self.world.chance.getrandbits(32)}").hello()

@@ -50,6 +50,7 @@ def test_a_campaign_runs_in_several_processes() -> None:
         "unburied_release",
         "uncounted_grant",
         "kept_credit",
+        "kept_peer",
         "kept_request",
         "kept_bulk_credit",
         "unheeded_credit",

@@ -211,6 +211,7 @@ void Front::hang_up(Slot slot) {
   if (connection.open) {
     const auto found = routes_.find(connection.route);
     if (found != routes_.end() && found->second == slot) routes_.erase(found);
+    ended_.push_back(std::move(connection.route));
   } else {
     --greeting_;
   }

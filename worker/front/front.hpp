@@ -2,9 +2,11 @@
 // system and of tcp. It knows clients by their routing ids, takes their messages in fair turns, and sends what they are
 // answered; it never blocks, and a client that is not at work costs it no buffer. A client that does not take its
 // answers is not read from until it does, so that it waits rather than loses them. Everything is bounded by what
-// front_limits.hpp names. No thread of its own: the control thread waits on its Poll and hands over what is ready.
+// front_limits.hpp names. A routing id is its user's own: another user who wishes for the same has another route. No
+// thread of its own: the control thread waits on its Poll and hands over what is ready.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -12,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "worker/core/answer.hpp"
@@ -44,6 +47,10 @@ class Front {
   // latest.
   void turn(Time now);
   [[nodiscard]] Time next_due() const;
+
+  // The routes of clients whose connections have ended since it was asked last. To be asked after each receive(), and
+  // heeded before the message that it answered: whoever bears the same route came later.
+  [[nodiscard]] std::vector<std::string> take_ended() { return std::exchange(ended_, {}); }
 
   struct Message {
     std::string route;
@@ -112,6 +119,7 @@ class Front {
   std::optional<Message> take();
   void enrol(Slot slot, std::string_view wished);
   std::string new_route();
+  std::string route_of(const Connection& connection, std::string_view wished);
   void count_held(Connection& connection);
   Outgoing& outgoing_of(Slot slot);
   void say(Slot slot, std::string_view bytes);
@@ -130,6 +138,7 @@ class Front {
   Slot current_ = kNobody;  // whose bytes lie in scratch_
   std::unique_ptr<char[]> scratch_;
   std::string_view unread_;  // of scratch_
+  std::vector<std::string> ended_;
   std::vector<Slot> dirty_;
   std::vector<std::unique_ptr<Outgoing>> spare_;  // with their room
   std::deque<Greeting> greetings_;                // in the order they came; some have ended

@@ -18,10 +18,11 @@ namespace {
 using std::chrono::seconds;
 
 // What a DEALER says first, and then an empty message of one frame.
-std::string hello_of_zmtp() {
-  const std::string ready = std::string("\x04\x29\x05READY\x0bSocket-Type", 20) + std::string("\0\0\0\x06", 4) +
-                            "DEALER" + std::string("\x08Identity\0\0\0\0", 13);
-  return zmtp::greeting() + ready;
+std::string hello_of_zmtp(const std::string& name = "") {
+  const auto size = static_cast<char>(name.size());
+  const std::string ready = std::string("\x05READY\x0bSocket-Type", 18) + std::string("\0\0\0\x06", 4) + "DEALER" +
+                            std::string("\x08Identity\0\0\0", 12) + size + name;
+  return zmtp::greeting() + '\x04' + static_cast<char>(ready.size()) + ready;
 }
 const std::string kMessage("\0\x01x", 3);
 
@@ -180,6 +181,33 @@ TEST_F(FrontTest, WhoDoesNotTakeItsAnswersIsNotReadFromUntilItDoes) {
     for (const auto& route : serve()) read.push_back(route);
   }
   EXPECT_EQ(read, routes);
+}
+
+TEST_F(FrontTest, WhoseConnectionEndsIsToldOfBeforeTheNextOfThatNameIsHeard) {
+  EXPECT_TRUE(front.take_ended().empty());
+  Descriptor first = client(hello_of_zmtp("worker-7") + kMessage);
+  const auto routes = serve();
+  ASSERT_EQ(routes.size(), 1U);
+  EXPECT_TRUE(front.take_ended().empty());
+  first.reset();
+  const Descriptor second = client(hello_of_zmtp("worker-7") + kMessage);
+  std::vector<std::string> heard;
+  while (heard.empty()) {
+    for (const auto& event : poll.wait(std::chrono::milliseconds(0))) front.ready(event, now);
+    while (auto message = front.receive()) {
+      EXPECT_EQ(front.take_ended(), routes);
+      heard.push_back(message->route);
+    }
+  }
+  EXPECT_EQ(heard, routes) << "the same name is the same route";
+  const Descriptor third = client(hello_of_zmtp("worker-7") + kMessage);
+  EXPECT_EQ(serve(), routes);
+  EXPECT_EQ(front.take_ended(), routes) << "of the one whose place was taken";
+  Descriptor mute = client("");
+  serve();
+  mute.reset();
+  serve();
+  EXPECT_TRUE(front.take_ended().empty()) << "who never had a route has none to be told of";
 }
 
 TEST_F(FrontTest, WhoGoesWithAnswersWaitingIsHungUpOn) {

@@ -8,6 +8,15 @@
 #include "worker/front/front_limits.hpp"
 
 namespace windlass::worker {
+namespace {
+
+std::string numbered(std::uint32_t number) {
+  std::string text(1, '\0');
+  for (unsigned shift = 0; shift < 32; shift += 8) text.push_back(static_cast<char>(number >> shift & 0xffU));
+  return text;
+}
+
+}  // namespace
 
 std::optional<Front::Message> Front::receive() {
   for (;;) {
@@ -110,21 +119,27 @@ void Front::count_held(Connection& connection) {
 std::string Front::new_route() {
   std::string route;
   do {
-    const std::uint32_t number = next_route_++;
-    route.assign(1, '\0');
-    for (unsigned shift = 0; shift < 32; shift += 8) route.push_back(static_cast<char>(number >> shift & 0xffU));
+    route = numbered(next_route_++);
   } while (routes_.contains(route));
+  return route;
+}
+
+// What is kept under a route outlives its connection, so nobody else may come to it by bearing the same name: that of a
+// local client begins with its user, and a zero. No other of ours is as long, and a peer may not choose one with a
+// zero.
+std::string Front::route_of(const Connection& connection, std::string_view wished) {
+  if (wished.empty()) return new_route();
+  if (!connection.uid) return std::string(wished);
+  std::string route = numbered(*connection.uid);
+  route.append(wished);
   return route;
 }
 
 void Front::enrol(Slot slot, std::string_view wished) {
   Connection& connection = *slots_[slot];
-  std::string route = wished.empty() ? new_route() : std::string(wished);
+  std::string route = route_of(connection, wished);
   if (const auto found = routes_.find(route); found != routes_.end()) {
     // A client that was started anew takes the place of the one it was, whose connection may seem to live.
-    if (slots_[found->second]->uid != connection.uid) {
-      return refuse_and_hang_up(slot, "taken", "a client of another user has the routing id that it wants", true);
-    }
     refuse_and_hang_up(found->second, "replaced", "another client came with its routing id");
   }
   routes_.emplace(route, slot);

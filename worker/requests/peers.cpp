@@ -1,17 +1,16 @@
 #include "worker/requests/peers.hpp"
 
-#include <algorithm>
-
 #include "worker/core/limits.hpp"
 
 namespace windlass::worker {
 
 bool Peers::welcome(const std::string& route, Time now) {
-  if (peers_.size() >= kPeersMax && !peers_.contains(route)) {
-    sweep(now);
-    if (peers_.size() >= kPeersMax) return false;
+  if (const auto found = peers_.find(route); found != peers_.end()) {
+    found->second.heard = now;
+    return true;
   }
-  peers_[route].heard = now;
+  if (peers_.size() >= kPeersMax) return false;
+  peers_.emplace(route, Peer{++stays_, now});
   return true;
 }
 
@@ -42,19 +41,20 @@ bool Peers::has_credit(const std::string& route, std::size_t bytes, std::size_t 
   return peer.requests + unsent < kCreditRequests && peer.bytes + bytes <= kCreditBytes;
 }
 
-void Peers::take(const std::string& route, std::size_t bytes) {
-  Peer& peer = peers_[route];
-  ++peer.requests;
-  peer.bytes += bytes;
+std::uint64_t Peers::take(const std::string& route, std::size_t bytes) {
+  const auto found = peers_.find(route);
+  if (found == peers_.end()) return 0;
+  ++found->second.requests;
+  found->second.bytes += bytes;
+  return found->second.stay;
 }
 
-// A peer that said BYE and HELLO again in between owes nothing of what it had before.
-void Peers::give_back(const std::string& route, std::size_t bytes) {
+// Of an earlier stay nothing is held in this one.
+void Peers::give_back(const std::string& route, std::uint64_t stay, std::size_t bytes) {
   const auto found = peers_.find(route);
-  if (found == peers_.end()) return;
-  Peer& peer = found->second;
-  peer.requests -= std::min<std::size_t>(peer.requests, 1);
-  peer.bytes -= std::min(peer.bytes, bytes);
+  if (found == peers_.end() || found->second.stay != stay) return;
+  --found->second.requests;
+  found->second.bytes -= bytes;
 }
 
 }  // namespace windlass::worker

@@ -57,6 +57,9 @@ class Requests {
 
   // One whole message. From the bridge only requests are to be handed in here.
   void message(const Peer& peer, Frames frames, Time now);
+  // The client's connection has ended; to be told before any message of the next one under its route. It is to say
+  // HELLO again, and holds no credits. What it has under way and its sessions stay, for it may come back in time.
+  void gone(const std::string& route);
   // Takes what engines have ended, tells of progress, forgets what is old. To be called at next_due() or before, and
   // whenever an engine rings.
   void turn(Time now);
@@ -92,6 +95,7 @@ class Requests {
     Time received{};
     std::string owner;                // whose credits it holds, or among whose it counts
     std::size_t bytes = 0;            // of credits
+    std::uint64_t stay = 0;           // whose credits they are
     std::shared_ptr<MatchTask> task;  // of a MATCH or SESSION
     std::optional<Deadlines::iterator> deadline;
     Payload payload;        // of a STAGE

@@ -234,6 +234,39 @@ TEST_F(RequestsTest, WhoeverEndsHisRequestsHasHisCreditsBack) {
   }
 }
 
+TEST_F(RequestsTest, OverANewConnectionNothingIsHeldAndWhatEndsOfTheOldOneGivesNothingBack) {
+  hello(client);
+  const auto ask = [&](std::uint64_t number) {
+    proto::Header header;
+    header.t = static_cast<std::uint32_t>(Type::match);
+    std::memcpy(header.id.bytes.data(), &number, sizeof number);
+    requests.message(client, {Frame(proto::encode(header)), Frame(match_body())}, now);
+  };
+  std::uint64_t number = 0;
+  for (int connection = 0; connection < 3; ++connection) {
+    for (std::uint64_t i = 0; i < kCreditRequests; ++i) ask(++number);
+    EXPECT_TRUE(outbox.take().empty());
+    if (connection == 2) break;
+    if (connection == 0) requests.gone(client.route);
+    if (connection == 1) say(Type::bye, 'b', proto::encode(proto::Empty{}));
+    const auto old = std::exchange(matchers.waiting, {});
+    outbox.take();
+    hello(client);
+    for (std::uint64_t i = 0; i < kCreditRequests; ++i) ask(++number);
+    EXPECT_TRUE(outbox.take().empty());
+    const auto fresh = std::exchange(matchers.waiting, old);
+    matchers.end_all();
+    later(0ms);
+    outbox.take();
+    ask(++number);
+    EXPECT_EQ(only_error(), Code::resource_exhausted) << "what ended was none of this connection's";
+    matchers.waiting = fresh;
+    matchers.end_all();
+    later(0ms);
+    outbox.take();
+  }
+}
+
 TEST_F(RequestsTest, WhatADrainDoesNotComeToIsAnsweredUnavailable) {
   hello(client);
   say(Type::match, 'm', match_body());

@@ -219,6 +219,44 @@ TEST_F(RequestsTest, ByeCancelsWhatTheClientHadRunning) {
   EXPECT_EQ(only_error(), Code::failed_precondition) << "it is to say HELLO again";
 }
 
+TEST_F(RequestsTest, OverANewConnectionHelloIsToBeSaidAndWhatRunsGoesOn) {
+  hello(client);
+  say(Type::stage, 's', stage_body());
+  say(Type::match, 'm', match_body());
+  outbox.take();
+  requests.gone(client.route);
+  EXPECT_EQ(requests.clients(), 0U);
+  say(Type::load, 'l', proto::encode(proto::Empty{}));
+  EXPECT_EQ(only_error(), Code::failed_precondition);
+  matchers.end_all();
+  later(0ms);
+  EXPECT_EQ(only().type(), Type::result) << "the answer goes to who bears the route now";
+  hello(client);
+  say(Type::progress, 's', proto::encode(proto::Empty{}));
+  EXPECT_EQ(only().type(), Type::progress);
+  EXPECT_TRUE(stager.cancelled.empty());
+  requests.gone("of nobody");
+}
+
+TEST_F(RequestsTest, ClientsThatCameAndWentTakeNobodysPlace) {
+  for (std::size_t i = 0; i < kPeersMax + 10; ++i) {
+    const Peer brief{false, "brief " + std::to_string(i)};
+    hello(brief);
+    requests.gone(brief.route);
+  }
+  hello(client);
+  EXPECT_EQ(requests.clients(), 1U);
+}
+
+TEST_F(RequestsTest, WhereThereAreTooManyClientsANewOneIsRefusedUntilOneIsSilentForLong) {
+  for (std::size_t i = 0; i < kPeersMax; ++i) hello({false, "silent " + std::to_string(i)});
+  now += kPeerIdleMax + 1s;
+  say(Type::hello, 'h', proto::encode(proto::Hello{}));
+  EXPECT_EQ(only_error(), Code::resource_exhausted) << "nobody is looked for on the spot";
+  later(0ms);
+  hello(client);
+}
+
 TEST_F(RequestsTest, TheBridgeMayStageButNotMatch) {
   say(Type::match, 'm', match_body(), bridge);
   EXPECT_EQ(only_error(), Code::unimplemented);

@@ -97,7 +97,7 @@ void Requests::wait_for(const Peer& peer, const std::shared_ptr<MatchTask>& task
   running.bytes = bytes_of(task->frames);
   running.task = task;
   if (task->deadline) running.deadline = deadlines_.emplace(*task->deadline, task->id);
-  peers_.take(running.owner, running.bytes);
+  running.stay = peers_.take(running.owner, running.bytes);
   running_.emplace(task->id, std::move(running));
 }
 
@@ -188,7 +188,7 @@ void Requests::park_all(Time now) {
 void Requests::release(const Running& running) {
   if (running.deadline) deadlines_.erase(*running.deadline);
   if (running.task) {
-    peers_.give_back(running.owner, running.bytes);
+    peers_.give_back(running.owner, running.stay, running.bytes);
   } else if (const auto owner = stages_of_.find(running.owner); owner != stages_of_.end() && --owner->second == 0) {
     stages_of_.erase(owner);
   }
@@ -274,6 +274,10 @@ void Requests::cancel_for_the_gone(Time now) {
     });
     if (gone) cancel_running(at, now);
   }
+}
+
+void Requests::gone(const std::string& route) {
+  peers_.forget(route);
 }
 
 void Requests::turn(Time now) {

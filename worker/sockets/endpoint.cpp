@@ -155,6 +155,10 @@ std::optional<Received> Endpoint::receive_local() {
   return Received{std::move(message->route), std::move(message->frames)};
 }
 
+std::vector<std::string> Endpoint::take_ended() {
+  return state_->front.take_ended();
+}
+
 std::optional<Received> Endpoint::receive_bridge() {
   if (!state_->bridge) return std::nullopt;
   state_->bridge_touched = true;

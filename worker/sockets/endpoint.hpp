@@ -45,6 +45,8 @@ class Endpoint {
 
   // Of clients that the last wait() told of.
   std::optional<Received> receive_local();
+  // The routes of clients whose connections have ended; to be heeded before what receive_local() has just answered.
+  std::vector<std::string> take_ended();
   std::optional<Received> receive_bridge();
   Sent send_local(const std::string& route, const std::string& header, const Frames& frames);
   Sent send_bridge(const std::string& header, const Frames& frames);
