@@ -135,9 +135,18 @@ tl::expected<std::unique_ptr<HttpServer>, std::string> HttpServer::start(const s
                                                                          std::function<std::string()> metrics) {
   const auto at = parse_host_port(listen);
   if (!at) return tl::unexpected("http.listen: " + listen + " is no host:port; write both");
-  // Two threads: a slow reader of one page does not keep the other from being asked.
-  const std::vector<std::string> options = {
-      "listening_ports", listen, "num_threads", "2", "request_timeout_ms", "10000", "enable_directory_listing", "no"};
+  // civetweb gives each connection a thread until it has asked and read its page, or its time is over. So there are
+  // enough of them, and a short time, that those who connect and say nothing keep nobody from /livez.
+  const std::vector<std::string> options = {"listening_ports",
+                                            listen,
+                                            "num_threads",
+                                            std::to_string(kHttpThreads),
+                                            "connection_queue",
+                                            std::to_string(kHttpThreads),
+                                            "request_timeout_ms",
+                                            std::to_string(kHttpSilenceMax.count()),
+                                            "enable_directory_listing",
+                                            "no"};
   try {
     return std::make_unique<Server>(options, *at, health, std::move(metrics));
   } catch (const CivetException& fault) {

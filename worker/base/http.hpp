@@ -31,6 +31,10 @@ struct Health {
 // /livez answers 503 once the control thread has not turned for this long.
 inline constexpr std::chrono::seconds kTurnSilenceMax{10};
 
+// Connections that may say or read nothing at the same time, and for how long, until others wait for one of them.
+inline constexpr int kHttpThreads = 16;
+inline constexpr std::chrono::milliseconds kHttpSilenceMax{1000};
+
 class HttpServer {
  public:
   // `listen` is "host:port", port 0 for any. `health` must outlive the server; `metrics` makes the text of /metrics and

@@ -3,23 +3,31 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <vector>
 
 namespace windlass::worker {
 namespace {
 
-// Sends the text and answers all that comes back.
-std::string ask(int port, const std::string& text) {
+int connected(int port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const timeval patience{8, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(static_cast<std::uint16_t>(port));
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  return fd;
+}
+// Sends the text and answers all that comes back within some seconds.
+std::string ask(int port, const std::string& text) {
+  const int fd = connected(port);
   std::string answer;
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0 &&
-      ::send(fd, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size())) {
+  if (::send(fd, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size())) {
     char chunk[4096];
     for (ssize_t got = 0; (got = ::recv(fd, chunk, sizeof chunk, 0)) > 0;)
       answer.append(chunk, static_cast<std::size_t>(got));
@@ -83,6 +91,15 @@ TEST_F(HttpTest, LivenessIsTheControlThreadsTurn) {
   health_.turn(std::chrono::steady_clock::now() - kTurnSilenceMax - std::chrono::seconds{1});
   const std::string answer = get(server_->port(), "/livez");
   EXPECT_TRUE(has(answer, " 503 ") && has(answer, R"("live":false)")) << answer;
+}
+
+TEST_F(HttpTest, ThoseWhoConnectAndSayNothingKeepNobodyFromAsking) {
+  std::vector<int> idle;
+  while (idle.size() < 2 * kHttpThreads) idle.push_back(connected(server_->port()));
+  for (int i = 0; i < kHttpThreads; ++i)
+    EXPECT_EQ(::send(idle[static_cast<std::size_t>(i)], "GET /", 5, MSG_NOSIGNAL), 5);
+  EXPECT_TRUE(has(get(server_->port(), "/livez"), " 200 "));
+  for (const int fd : idle) ::close(fd);
 }
 
 TEST_F(HttpTest, APortThatIsTakenIsSaid) {
