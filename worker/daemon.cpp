@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <random>
+#include <thread>
 
 #include "worker/base/json.hpp"
 #include "worker/core/limits.hpp"
@@ -55,6 +56,13 @@ std::string http_host(const std::string& listen) {
 }
 
 }  // namespace
+
+void exit_in(std::chrono::milliseconds time, int code) {
+  std::thread([=] {
+    std::this_thread::sleep_for(time);
+    ::_exit(code);
+  }).detach();
+}
 
 Daemon::State::State(DaemonOptions given)
     : options(std::move(given)),
@@ -306,8 +314,12 @@ void Daemon::State::finish(Time now) {
   const bool idle = requests->idle();
   log_info("over", {{"idle", idle}});
   // A disk that hangs would keep the stager's threads, and with them this process, for ever; and closing the stager
-  // would cancel what was parked.
-  if (!idle || requests->parked()) ::_exit(0);
+  // would cancel what was parked. So only the sockets are closed, which takes as long as the last words do.
+  if (idle && !requests->parked()) return;
+  exit_in(kCloseMax);
+  keyed.reset();
+  endpoint.end();
+  ::_exit(0);
 }
 
 int Daemon::State::run() {

@@ -2,6 +2,7 @@
 // all state. Threads besides it: matchers, the stager's, the sampler's, HTTP's and ZeroMQ's.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,6 +22,10 @@ struct DaemonOptions {
   int signal_fd = -1;
   std::map<std::string, std::string> environment;
 };
+
+// The process ends with `code` after `time`, whatever its threads wait for: a disk or a mount that hangs may keep one
+// for ever.
+void exit_in(std::chrono::milliseconds time, int code = 0);
 
 class Daemon {
  public:

@@ -2,11 +2,9 @@
 #include <malloc.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
-#include <thread>
 #include <variant>
 
 #include "worker/base/command_line.hpp"
@@ -68,11 +66,7 @@ int serve(const Start& start) {
   std::printf("%s\n", (*daemon)->ready_line().c_str());
   std::fflush(stdout);
   const int code = (*daemon)->run();
-  // A disk or a mount that hangs may keep a thread for ever; the process ends all the same.
-  std::thread([code] {
-    std::this_thread::sleep_for(kCloseMax);
-    ::_exit(code);
-  }).detach();
+  exit_in(kCloseMax, code);
   daemon->reset();
   return code;
 }

@@ -192,6 +192,24 @@ def test_sigterm_drains_and_says_bye(nodes: Make, bridge: windlass.Bridge, tmp_p
     eventually(lambda: node.pid is None, 10.0, "it has ended")
 
 
+def test_told_to_stop_twice_its_last_words_arrive(nodes: Make, bridge: windlass.Bridge, tmp_path):
+    """What ends a transfer, and BYE, are said in the turn in which the process ends."""
+    (tmp_path / "source").write_bytes(bytes(64 << 20))
+    for round_ in range(5):
+        name = f"n{round_}"
+        node = start(nodes, bridge, name, **{"stage.roots": [tmp_path], "stage.bandwidth_max": "1MiB"})
+        eventually(lambda name=name: alive(bridge, name))
+        future = bridge.submit_stage(name, [windlass.Transfer(tmp_path / "source", tmp_path / name)])
+        eventually(lambda future=future: future.progress().bytes, what="it is under way")
+        node.signal(signal.SIGTERM)
+        eventually(lambda name=name: bridge.nodes()[name].state == "draining")
+        node.signal(signal.SIGTERM)
+        with pytest.raises(windlass.Unavailable, match="windlassd stops, and this took longer than it waits"):
+            future.result(10)
+        eventually(lambda name=name: bridge.nodes()[name].state == "dead", 1.9, "by its BYE, and not by its silence")
+        eventually(lambda node=node: node.pid is None, what="it has ended")
+
+
 def test_two_nodes_of_one_name_the_newer_wins(nodes: Make, bridge: windlass.Bridge):
     start(nodes, bridge)
     eventually(lambda: alive(bridge))

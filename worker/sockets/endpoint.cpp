@@ -247,6 +247,11 @@ Endpoint::Ready Endpoint::wait(const std::vector<int>& fds, std::chrono::millise
   return ready;
 }
 
+void Endpoint::end() {
+  close();
+  state_->context.close();
+}
+
 void Endpoint::close() {
   hang_up();
   state_->front.close(kFarewell);

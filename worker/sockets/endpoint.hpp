@@ -67,8 +67,11 @@ class Endpoint {
   };
   Ready wait(const std::vector<int>& fds, std::chrono::milliseconds timeout);
 
-  // Stops listening and hangs up; gives what was sent last 200 ms to leave.
+  // Stops listening and hangs up; gives what was sent last 200 ms to leave. What goes to the bridge does so in the
+  // background.
   void close();
+  // Likewise, and waits until all has left, or its time is over. Nothing of this can be used after it.
+  void end();
 
  private:
   struct State;
