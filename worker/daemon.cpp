@@ -14,6 +14,7 @@
 #include "worker/base/json.hpp"
 #include "worker/core/limits.hpp"
 #include "worker/daemon_state.hpp"
+#include "worker/front/open_files.hpp"
 #include "worker/sockets/curve.hpp"
 
 namespace windlass::worker {
@@ -140,7 +141,9 @@ tl::expected<void, std::string> Daemon::State::open_tcp() {
   }
   if (config.local.listen.empty()) return {};
   if (security) {
-    auto opened = KeyedListener::open(config.local.listen, security->own(), security->allowed(),
+    const std::size_t connections_max = share_open_files(open_files_limit(), true).keyed;
+    endpoint.leave_to_others(connections_max);
+    auto opened = KeyedListener::open(config.local.listen, security->own(), security->allowed(), connections_max,
                                       [this](const char* reason) { metrics.add(Metric::peers_refused, {reason}); });
     if (!opened) return tl::unexpected(opened.error());
     keyed = std::move(*opened);

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
+import resource
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +20,7 @@ from support import Raw, eventually, metric
 from windlass import _door, _keys
 from windlass._channel import Channel
 from windlass._keys_curve import dialling
+from windlass._local_node import find_windlassd
 from windlass._reply import Reply
 from windlass._wire import Type
 
@@ -308,6 +313,15 @@ def connect(address: str) -> socket.socket:
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32)
 
 
+PLAIN_GREETING = (
+    b"\xff"
+    + bytes(7)
+    + b"\x01\x7f\x03\x01NULL"
+    + bytes(48)
+    + b"\x04\x29\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
+)
+
+
 def is_cut(connection: socket.socket, chunk: bytes) -> bool:
     try:
         connection.sendall(chunk)
@@ -337,6 +351,44 @@ def test_a_stranger_cannot_fill_the_memory_before_the_handshake(
             sent += 4096
             assert sent < 15 << 20 and time.monotonic() < until, "it is cut long before"
     eventually(lambda: count() > before)
+
+
+def test_clients_that_fill_the_local_socket_leave_room_for_those_with_keys(keys: Folders, tmp_path: Path):
+    """The limit of open files is shared: ZeroMQ, which accepts those with keys, cannot wait for a descriptor."""
+    flags = {"local.socket": tmp_path / "d.sock", "local.listen": "127.0.0.1:0", "security.keys": keys["n"]}
+    command = [find_windlassd(), "--node.name=n", "--state.path=", "--http.listen="]
+    process = subprocess.Popen(
+        [*command, *(f"--{key}={value}" for key, value in flags.items())],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)),
+    )
+    try:
+        assert process.stdout is not None
+        tcp = json.loads(process.stdout.readline())["tcp"]
+        with contextlib.ExitStack() as stack:
+            held = 0
+            while held < 256:
+                peer = stack.enter_context(socket.socket(socket.AF_UNIX))
+                peer.connect(str(flags["local.socket"]))
+                try:
+                    peer.sendall(PLAIN_GREETING)
+                    if not peer.recv(64):
+                        break
+                except (ConnectionResetError, BrokenPipeError):
+                    break
+                held += 1
+            assert held == (256 - 98) - (256 - 98) // 2
+            for _ in range(3):
+                with windlass.Client(tcp, keys=keys["bob"]) as client:
+                    assert client.load().cores > 0
+            eve = [stack.enter_context(windlass.Client(tcp, keys=keys["eve"])) for _ in range(10)]
+            assert all(client.load().cores > 0 for client in eve)
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+        process.stdout.close()
 
 
 def test_a_flood_of_silent_connections_leaves_room_for_those_with_keys(keyed_node: windlass.LocalNode, keys: Folders):

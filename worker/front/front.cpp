@@ -2,24 +2,16 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <random>
 
 #include "worker/front/front_limits.hpp"
+#include "worker/front/open_files.hpp"
 
 namespace windlass::worker {
 namespace {
-
-// Of as many descriptors as this process may have; a small limit is shared half and half.
-std::size_t connections_max() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  const auto all = static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, 1U << 24U));
-  return all > 2 * kDescriptorsKept ? all - kDescriptorsKept : all / 2;
-}
 
 Descriptor reserve() {
   return Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -31,7 +23,7 @@ Front::Front(Poll& poll)
     : poll_(poll),
       scratch_(std::make_unique_for_overwrite<char[]>(Incoming::kRestBytesMax + kReadBytesMax)),
       reserve_(reserve()),
-      connections_max_(connections_max()),
+      connections_max_(share_open_files(open_files_limit(), false).front),
       next_route_(std::random_device{}()) {
   listeners_.reserve(kListenersMax);
 }

@@ -38,6 +38,8 @@ class Front {
   Front& operator=(const Front&) = delete;
 
   void on_refused(Refused refused) { refused_ = std::move(refused); }
+  // As many clients as the limit of open files allows, of which so many are for others than the front.
+  void leave_to_others(std::size_t connections) { connections_max_ -= std::min(connections, connections_max_); }
   // Serves whoever comes there; the first that is added comes first in turn.
   void listen(Listener listener);
 

@@ -96,6 +96,10 @@ std::size_t Endpoint::connections() const {
   return state_->front.connections();
 }
 
+void Endpoint::leave_to_others(std::size_t connections) {
+  state_->front.leave_to_others(connections);
+}
+
 tl::expected<void, std::string> Endpoint::dial(const std::string& address, const std::string& routing_id,
                                                std::chrono::milliseconds silence_max, const DialKeys* keys) {
   hang_up();

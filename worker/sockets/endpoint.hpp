@@ -56,6 +56,8 @@ class Endpoint {
   // Hears of each client that is refused: a short name of the reason, and a sentence.
   void on_refused(std::function<void(const char* reason, std::string_view why)> refused);
   [[nodiscard]] std::size_t connections() const;
+  // So many of the connections that the limit of open files allows are another listener's.
+  void leave_to_others(std::size_t connections);
 
   // Sends what waits. Then waits until a socket or one of `fds`, as a rule the same ones, is readable, or `timeout` is
   // over (never longer than a minute).

@@ -2,7 +2,6 @@
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -62,13 +61,6 @@ bool readable(const zmq::socket_t& socket) {
   return (socket.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0;
 }
 
-// Connections that ZeroMQ may hold: half of the descriptors, or it would find none left and spin.
-std::size_t connections_max() {
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return kKeyedConnectionsMax;
-  return std::min<std::size_t>(kKeyedConnectionsMax, files.rlim_cur / 2);
-}
-
 std::string random_prefix() {
   std::random_device device;
   const std::uint32_t words[2] = {device(), device()};
@@ -78,17 +70,18 @@ std::string random_prefix() {
 }  // namespace
 
 struct KeyedListener::State {
-  State(const OwnKey& own_key, const AllowedFile& allowed_keys, Refused told)
-      : own(own_key), allowed(allowed_keys), refused(std::move(told)) {}
+  State(const OwnKey& own_key, const AllowedFile& allowed_keys, std::size_t connections_most, Refused told)
+      : own(own_key), allowed(allowed_keys), connections_max(connections_most), refused(std::move(told)) {}
 
   const OwnKey& own;
   const AllowedFile& allowed;
+  const std::size_t connections_max;
   const Refused refused;
   zmq::context_t context{1};
   zmq::socket_t zap{context, zmq::socket_type::rep};
   zmq::socket_t router{context, zmq::socket_type::router};
   zmq::socket_t monitor{context, zmq::socket_type::pair};
-  Connections connections{{connections_max(), kKeyedSilentMax, kGreetingBytesMax, kGreetingMax}};
+  Connections connections{{connections_max, kKeyedSilentMax, kGreetingBytesMax, kGreetingMax}};
   // Begins every route of ours, and nobody can guess it, so that no local client can bear such a name.
   const std::string prefix = random_prefix();
   std::string address;
@@ -193,10 +186,11 @@ KeyedListener::~KeyedListener() {
 tl::expected<std::unique_ptr<KeyedListener>, std::string> KeyedListener::open(const std::string& listen,
                                                                               const OwnKey& own,
                                                                               const AllowedFile& allowed,
+                                                                              std::size_t connections_max,
                                                                               Refused refused) {
   const auto admit = [&allowed](const KeyBytes& key) { return standing_of(allowed.find(key)).has_value(); };
   if (auto tested = test_refusal(own, admit); !tested) return tl::unexpected(tested.error());
-  auto state = std::make_unique<State>(own, allowed, std::move(refused));
+  auto state = std::make_unique<State>(own, allowed, connections_max, std::move(refused));
   try {
     state->bind(listen);
   } catch (const zmq::error_t& error) {

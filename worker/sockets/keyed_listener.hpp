@@ -25,10 +25,12 @@ class KeyedListener {
   // Told of each that is turned away, with a metric's label for why. What is to be logged is logged here.
   using Refused = std::function<void(const char* reason)>;
 
-  // Binds "host:port", port 0 for any, after a test that a stranger is refused. `own` and `allowed` outlive it. The
+  // Binds "host:port", port 0 for any, after a test that a stranger is refused. `own` and `allowed` outlive it. Of
+  // connections beyond the most each is cut as soon as it is heard of: were no descriptor left, ZeroMQ would spin. The
   // error is a whole sentence.
   static tl::expected<std::unique_ptr<KeyedListener>, std::string> open(const std::string& listen, const OwnKey& own,
-                                                                        const AllowedFile& allowed, Refused refused);
+                                                                        const AllowedFile& allowed,
+                                                                        std::size_t connections_max, Refused refused);
   ~KeyedListener();  // gives what was sent last 200 ms to leave
 
   [[nodiscard]] const std::string& address() const;  // "tcp://host:port"
