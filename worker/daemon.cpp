@@ -188,10 +188,12 @@ void Daemon::State::take_local(Time now) {
 
 void Daemon::State::take_keyed(Time now) {
   keyed->turn(now);
-  for (int i = 0; i < kMessagesPerTurn; ++i) {
-    auto message = keyed->receive(now);
-    if (!message) return;
-    requests->message(message->peer, std::move(message->frames), now);
+  const KeyedListener::Hearer hearer{
+      [&](KeyedListener::Message message) { requests->message(message.peer, std::move(message.frames), now); },
+      [&](const std::string& route) { requests->gone(route); }};
+  const Time began = Clock::now();  // local clients may have had the whole turn
+  int left = kMessagesPerTurn;
+  while (keyed->take(now, hearer) && --left > 0 && Clock::now() - began < kTurnMax) {
   }
 }
 

@@ -155,6 +155,7 @@ class BridgeThread:
 
     def _take(self, frames: list[zmq.Frame]) -> None:
         routing = frames[0].bytes
+        self._door.heard(frames, time.monotonic())
         try:
             message = _wire.decode([frame.buffer for frame in frames[1:]])
         except _wire.WireError as error:

@@ -21,7 +21,7 @@ from ._authority import refusal
 from ._connections import Connections
 from ._errors import Code, WindlassError
 from ._keys import AllowedFile, Folder, Role, load_own
-from ._keys_curve import Context, check_pair, protect_server
+from ._keys_curve import Context, check_pair, curve_bytes, protect_server
 from ._keys_zap import answer_zap, bound_zap, test_refusal
 from ._stats import count
 from ._wire import Message
@@ -55,8 +55,11 @@ class Door:
     def turn(self, now: float) -> None:
         """What there is to do besides messages."""
 
+    def heard(self, frames: list[zmq.Frame], now: float) -> None:
+        """A whole message came, behind its route, whatever it says."""
+
     def refusal(self, frames: list[zmq.Frame], message: Message, now: float) -> Refusal | None:
-        """Why a message, which these frames hold behind its route, is not to be served."""
+        """Why a message that was heard is not to be served."""
         return None
 
     def close(self) -> None:
@@ -70,7 +73,7 @@ class KeyedDoor(Door):
         self._own = check_pair(load_own(folder))
         self._allowed = AllowedFile(folder)
         self._connections = Connections(connections_max=_connections_max())
-        self._expelled: list[int] = []  # cut at the next turn, so that the answer may leave
+        self._expelled: set[int] = set()  # cut at the next turn, so that the answer may leave
         self._list_due = 0.0
         self._said: dict[str, tuple[float, int]] = {}
         self._port = 0
@@ -95,24 +98,26 @@ class KeyedDoor(Door):
         if now >= self._list_due:
             self._list_due = now + LIST_PERIOD_S
             self._look_at_list(now)
-        expelled, self._expelled = self._expelled, []
+        expelled, self._expelled = self._expelled, set()
         for fd in expelled:
             self._cut(fd)
         answer_zap(self._zap, lambda public: self._admit(public, now))
         self._take_events(now)
-        for fd in self._connections.due(now, _bytes_received):
+        flooding = self._connections.due(now, _bytes_received) + self._connections.holding(now, _bytes_received)
+        for fd in flooding:
             self._refuse("flood", "", now)
             self._cut(fd)
 
-    def refusal(self, frames: list[zmq.Frame], message: Message, now: float) -> Refusal | None:
+    def heard(self, frames: list[zmq.Frame], now: float) -> None:
         self._take_events(now)  # its having been accepted comes first
-        header = frames[1]  # some versions of ZeroMQ do not always give properties to the route
-        fd = int(str(header.get("__fd")))
-        self._connections.spoke(fd)
+        self._connections.spoke(_fd_of(frames), curve_bytes(len(frame) for frame in frames[1:]))
+
+    def refusal(self, frames: list[zmq.Frame], message: Message, now: float) -> Refusal | None:
+        header = frames[1]
         key = self._allowed.keys.get(bytes.fromhex(str(header.get("User-Id"))))
         if key is None or key.role == Role.REVOKED:
             self._refuse("revoked_key", "" if key is None else key.name, now)
-            self._expelled.append(fd)
+            self._expelled.add(_fd_of(frames))
             return Code.UNAUTHENTICATED, "this key was revoked here"
         why = refusal(key, frames[0].bytes, message)
         if why is None:
@@ -188,6 +193,11 @@ def _connections_max() -> int:
     """Half of the descriptors, or ZeroMQ would find none left and spin."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 65_536 if soft == resource.RLIM_INFINITY else max(soft // 2, 1)
+
+
+def _fd_of(frames: list[zmq.Frame]) -> int:
+    """Of the connection; some versions of ZeroMQ do not always give properties to the route."""
+    return int(str(frames[1].get("__fd")))
 
 
 def _bytes_received(fd: int) -> int:

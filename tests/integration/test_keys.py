@@ -16,15 +16,17 @@ from typing import Any
 import pytest
 import windlass
 import zmq
-from support import Raw, eventually, metric
-from windlass import _door, _keys
+from stalling import StallingRelay
+from support import ID, Raw, eventually, metric
+from windlass import _door, _keys, _wire
 from windlass._channel import Channel
 from windlass._keys_curve import dialling
 from windlass._local_node import find_windlassd
 from windlass._reply import Reply
-from windlass._wire import Type
+from windlass._wire import Header, Message, Type
 
 Make = Callable[..., windlass.LocalNode]
+HELLO = {"role": "client", "versions": [1, 1], "features": [], "software": "x", "pid": 1}
 Role = _keys.Role
 
 
@@ -351,6 +353,80 @@ def test_a_stranger_cannot_fill_the_memory_before_the_handshake(
             sent += 4096
             assert sent < 15 << 20 and time.monotonic() < until, "it is cut long before"
     eventually(lambda: count() > before)
+
+
+@pytest.mark.parametrize("side", ["bridge", "daemon"])
+def test_a_key_cannot_fill_the_memory_by_a_message_that_never_ends(
+    side: str, keyed_bridge: windlass.Bridge, keyed_node: windlass.LocalNode, keys: Folders
+):
+    """What it had said before makes it no friend for good."""
+    address = keyed_bridge.address if side == "bridge" else str(keyed_node.tcp_address)
+    count = (lambda: refused("flood")) if side == "bridge" else (lambda: turned_away(keyed_node, "flood"))
+    before = count()
+    kind = Type.NODES if side == "bridge" else Type.LOAD
+    with StallingRelay(address, 24 << 20) as relay, dealer(relay.address, keys, "eve", side) as eve:
+        eve.send_multipart(_wire.encode(Message(Header(Type.HELLO, ID), {**HELLO, "role": "observer"})))
+        assert eve.poll(10_000) and eve.recv_multipart()
+        header, body = _wire.encode(Message(Header(kind, ID), {"pad": bytes(10 << 20)}))
+        eve.send_multipart([header, body, *[bytes(10 << 20)] * 3])
+        assert relay.cut.wait(30), "it is cut, though its key is good"
+        assert count() == before + 1
+    with windlass.Client(keyed_node.tcp_address, keys=keys["bob"]) as client:
+        assert client.load().cores > 0
+
+
+@contextlib.contextmanager
+def dealer(address: str, keys: Folders, name: str, side: str = "daemon") -> Iterator[zmq.Socket[bytes]]:
+    """A DEALER with that key, towards the daemon or the bridge, that comes once and not again."""
+    context = zmq.Context()
+    made = context.socket(zmq.DEALER)
+    made.linger = 0
+    made.setsockopt(zmq.RECONNECT_IVL, -1)
+    server = keys.public("boss" if side == "bridge" else "n")
+    credentials = dialling(address, keys[name], server, None, Role.SCHEDULER if side == "bridge" else Role.NODE)
+    assert credentials is not None
+    credentials.protect(made)
+    made.connect(address)
+    try:
+        yield made
+    finally:
+        made.close()
+        context.term()
+
+
+def test_a_revoked_key_that_floods_is_told_once_and_holds_up_nobody(keyed_node: windlass.LocalNode, keys: Folders):
+    with dealer(str(keyed_node.tcp_address), keys, "bob") as bob:
+        bob.send_multipart(_wire.encode(Message(Header(Type.HELLO, ID), HELLO)))
+        assert bob.poll(10_000) and bob.recv_multipart()
+        keys.revoke("n", "bob")
+        ask = [bytes(frame) for frame in _wire.encode(Message(Header(Type.LOAD, ID), {}))]
+        until = time.monotonic() + 20
+        while not turned_away(keyed_node, "revoked_key") and time.monotonic() < until:
+            for _ in range(500):
+                with contextlib.suppress(zmq.Again):  # its queue is full
+                    bob.send_multipart(ask, zmq.NOBLOCK)
+        assert turned_away(keyed_node, "revoked_key") > 0
+        with keyed_node.client() as local:
+            assert local.load().cores > 0
+        told = 0
+        while bob.poll(300):
+            answer = _wire.decode(bob.recv_multipart())
+            told += answer.header.type == Type.ERROR
+        assert told <= 1
+
+
+def test_a_client_with_a_key_whose_connection_ends_is_forgotten(keyed_node: windlass.LocalNode, keys: Folders):
+    clients = "windlass_clients"
+    for _ in range(20):
+        with dealer(str(keyed_node.tcp_address), keys, "bob") as bob:
+            bob.send_multipart(_wire.encode(Message(Header(Type.HELLO, ID), HELLO)))
+            assert bob.poll(10_000) and _wire.decode(bob.recv_multipart()).header.type == Type.WELCOME
+    eventually(lambda: metric(keyed_node, clients) == 0)
+    with dealer(str(keyed_node.tcp_address), keys, "bob") as bob:
+        for kind, body, answer in ((Type.LOAD, {}, Type.ERROR), (Type.HELLO, HELLO, Type.WELCOME)):
+            bob.send_multipart(_wire.encode(Message(Header(kind, ID), body)))
+            assert bob.poll(10_000) and _wire.decode(bob.recv_multipart()).header.type == answer
+        eventually(lambda: metric(keyed_node, clients) == 1)
 
 
 def test_clients_that_fill_the_local_socket_leave_room_for_those_with_keys(keys: Folders, tmp_path: Path):

@@ -49,6 +49,12 @@ inline constexpr int kKeyedBacklog = 128;
 inline constexpr std::chrono::seconds kKeyListPeriod{1};    // between two looks at the list of keys
 inline constexpr std::uint64_t kGreetingBytesMax = 65'536;  // from the first byte to the end of the HELLO
 inline constexpr std::chrono::seconds kGreetingMax{10};
+inline constexpr std::uint64_t kKeyedMessageMax =
+    kMatchQueueBytesMax + (std::uint64_t{32} << 20U);  // of one message, encrypted; one that is larger is never served
+inline constexpr std::uint64_t kKeyedBodyMax = (std::uint64_t{16} << 20U) + 65'536;  // likewise of who sends no columns
+inline constexpr std::uint64_t kKeyedHeldMax = std::uint64_t{4} << 30U;  // of messages that have not come whole, of all
+inline constexpr std::uint64_t kPingBytesPerSecond = 64;                 // of a connection, that are no message's
+inline constexpr std::chrono::milliseconds kHeldLook{250};
 inline constexpr std::chrono::milliseconds kProgressPeriod{100};
 inline constexpr std::size_t kProgressPerPeriod = 1000;   // STAGE requests told of; the others in the next
 inline constexpr std::chrono::seconds kProgressProbe{5};  // said again though nothing changed: finds out who is gone

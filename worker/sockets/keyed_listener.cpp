@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <random>
+#include <set>
 
 #include "worker/base/log.hpp"
 #include "worker/core/limits.hpp"
@@ -38,6 +40,11 @@ std::optional<Standing> standing_of(const AllowedKey* key) {
       break;
   }
   return std::nullopt;
+}
+
+// The largest message that may come from there. An observer has questions alone, and a node nothing to say.
+std::uint64_t message_bytes_max(Standing standing) {
+  return standing == Standing::client || standing == Standing::scheduler ? kKeyedMessageMax : kKeyedBodyMax;
 }
 
 // The port that a socket of tcp is bound to; 0 where the descriptor is anything else.
@@ -81,18 +88,22 @@ struct KeyedListener::State {
   zmq::socket_t zap{context, zmq::socket_type::rep};
   zmq::socket_t router{context, zmq::socket_type::router};
   zmq::socket_t monitor{context, zmq::socket_type::pair};
-  Connections connections{{connections_max, kKeyedSilentMax, kGreetingBytesMax, kGreetingMax}};
+  Connections connections{{connections_max, kKeyedSilentMax, kGreetingBytesMax, kGreetingMax, kKeyedHeldMax}};
   // Begins every route of ours, and nobody can guess it, so that no local client can bear such a name.
   const std::string prefix = random_prefix();
   std::string address;
   in_port_t port = 0;
-  std::vector<int> expelled;  // cut at the next turn, so that the answer may leave
+  std::set<int> expelled;   // those that are told so, until they are closed
+  std::vector<int> to_cut;  // of those: at the next turn, so that the answer may leave
+  Time look_due{};
+  Time held_look_due{};
   LogLimit log;
 
   void bind(const std::string& listen);
   void refuse(const char* reason, const std::string& who, Time now);
   bool admit(const KeyBytes& key, Time now);
   void take_events(Time now);
+  void cut_flooding(Time now);
   void cut(int fd) const;
   void expel(const std::string& route, const Frames& frames, int fd, const AllowedKey* key, Time now);
   [[nodiscard]] const AllowedKey* key_of(const std::string& route) const;
@@ -141,6 +152,7 @@ void KeyedListener::State::cut(int fd) const {
 void KeyedListener::State::take_events(Time now) {
   while (const auto event = next_event(monitor)) {
     const int fd = event->value;
+    expelled.erase(fd);
     switch (event->number) {
       case ZMQ_EVENT_ACCEPTED:
         if (connections.accepted(fd, now)) break;
@@ -167,7 +179,8 @@ const AllowedKey* KeyedListener::State::key_of(const std::string& route) const {
 void KeyedListener::State::expel(const std::string& route, const Frames& frames, int fd, const AllowedKey* key,
                                  Time now) {
   refuse(key == nullptr ? "unknown_key" : "revoked_key", key == nullptr ? "" : key->name, now);
-  expelled.push_back(fd);
+  if (!expelled.insert(fd).second) return;
+  to_cut.push_back(fd);
   const auto id = frames.empty() ? std::nullopt : proto::id_of(frames[0].view());
   if (!id) return;
   proto::Header header;
@@ -213,42 +226,60 @@ bool KeyedListener::ready() const {
 }
 
 Time KeyedListener::next_due(Time now) const {
-  if (!state_->expelled.empty() || state_->connections.any_silent()) return now + kLook;
-  return Time::max();
+  Time due = state_->to_cut.empty() ? Time::max() : now + kLook;
+  if (state_->connections.any_silent()) due = std::min(due, state_->look_due);
+  if (state_->connections.any_spoken()) due = std::min(due, state_->held_look_due);
+  return due;
 }
 
 void KeyedListener::turn(Time now) {
   State& state = *state_;
-  for (const int fd : std::exchange(state.expelled, {})) state.cut(fd);
+  for (const int fd : std::exchange(state.to_cut, {})) state.cut(fd);
   answer_zap(state.zap, [&](const KeyBytes& key) { return state.admit(key, now); });
   state.take_events(now);
-  for (const int fd : state.connections.due(now, bytes_received)) {
-    state.refuse("flood", "", now);
-    state.cut(fd);
+  state.cut_flooding(now);
+}
+
+void KeyedListener::State::cut_flooding(Time now) {
+  std::vector<int> flooding;
+  if (now >= look_due) {
+    look_due = now + kLook;
+    flooding = connections.due(now, bytes_received);
+  }
+  if (now >= held_look_due) {
+    held_look_due = now + kHeldLook;
+    std::ranges::copy(connections.holding(now, bytes_received), std::back_inserter(flooding));
+  }
+  for (const int fd : flooding) {
+    refuse("flood", "", now);
+    cut(fd);
   }
 }
 
-std::optional<KeyedListener::Message> KeyedListener::receive(Time now) {
+bool KeyedListener::take(Time now, const Hearer& hearer) {
   State& state = *state_;
-  while (true) {
-    Origin origin;
-    auto received = receive_parts(state.router, true, &origin);
-    if (!received) return std::nullopt;
-    state.take_events(now);  // its having been accepted comes first
-    state.connections.spoke(origin.fd);
-    const auto key = key_of_hex(origin.user);
-    if (!key) continue;  // cannot be: nobody shakes hands without one
-    const AllowedKey* known = state.allowed.find(*key);
-    const auto standing = standing_of(known);
-    if (!standing) {
-      state.expel(received->route, received->frames, origin.fd, known, now);
-      continue;
-    }
-    std::string route = state.prefix;
-    route.append(reinterpret_cast<const char*>(key->data()), key->size());
-    route += received->route;
-    return Message{{false, std::move(route), *standing, known->name}, std::move(received->frames)};
+  Origin origin;
+  auto received = receive_parts(state.router, true, &origin);
+  if (received) state.take_events(now);  // its having been accepted comes first
+  for (const std::string& route : state.connections.take_ended()) hearer.ended(route);
+  if (!received) return false;
+  const auto key = key_of_hex(origin.user);
+  if (!key) return true;  // cannot be: nobody shakes hands without one
+  const AllowedKey* known = state.allowed.find(*key);
+  const auto standing = standing_of(known);
+  std::string route = state.prefix;
+  route.append(reinterpret_cast<const char*>(key->data()), key->size());
+  route += received->route;
+  const std::uint64_t bytes_max = standing ? message_bytes_max(*standing) : 0;
+  const bool stays =
+      origin.fd < 0 || state.connections.spoke(origin.fd, route, curve_bytes(received->frames), bytes_max);
+  if (standing) {
+    hearer.message({{false, route, *standing, known->name}, std::move(received->frames)});
+  } else {
+    state.expel(received->route, received->frames, origin.fd, known, now);
   }
+  if (!stays) hearer.ended(route);  // what it said last came after its connection's end was told
+  return true;
 }
 
 bool KeyedListener::owns(const std::string& route) const {

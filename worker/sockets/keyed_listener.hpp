@@ -42,8 +42,13 @@ class KeyedListener {
   [[nodiscard]] Time next_due(Time now) const;
   // Answers who knocks, cuts whom it is time to cut.
   void turn(Time now);
-  // The next message of somebody whose key is on the list now. Those whose key was taken off are told so, and cut.
-  std::optional<Message> receive(Time now);
+  // Takes one message that waits and tells of it, if its key is on the list now; else its sender is told so, once, and
+  // cut. False where none waits. To be called in each turn, since it tells of connections that have ended, too.
+  struct Hearer {
+    std::function<void(Message)> message;
+    std::function<void(const std::string& route)> ended;  // before any message of the next one under that route
+  };
+  bool take(Time now, const Hearer& hearer);
 
   [[nodiscard]] bool owns(const std::string& route) const;
   // To a peer of this listener; gone where its key is off the list by now.

@@ -88,6 +88,16 @@ std::optional<Received> receive_parts(zmq::socket_t& socket, bool routed, Origin
   }
 }
 
+std::uint64_t curve_bytes(const Frames& frames) {
+  constexpr std::size_t kAround = 8 + 8 + 16 + 1;  // name, nonce, authenticator, flags
+  std::uint64_t bytes = 0;
+  for (const Frame& frame : frames) {
+    const std::size_t command = kAround + frame.size();
+    bytes += command + (command > 255 ? 9 : 2);
+  }
+  return bytes;
+}
+
 Sent send_parts(zmq::socket_t& socket, const std::string* route, const std::string& header, const Frames& frames) {
   const auto more = zmq::send_flags::sndmore | zmq::send_flags::dontwait;
   try {

@@ -1,6 +1,7 @@
 // Whole messages to and from ZeroMQ sockets, as frames. Neither call ever blocks. The thread of the socket.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <zmq.hpp>
@@ -23,6 +24,9 @@ struct Origin {
 // The next message; nothing where there is none now. Parts beyond what the protocol allows are read and dropped, so
 // that the next begins cleanly. `routed` where the socket is a ROUTER, which can tell the `origin` too.
 std::optional<Received> receive_parts(zmq::socket_t& socket, bool routed, Origin* origin = nullptr);
+
+// What a message takes on a connection with keys (CURVE, rfc.zeromq.org/spec/26): of each frame a command MESSAGE.
+[[nodiscard]] std::uint64_t curve_bytes(const Frames& frames);
 
 // Sends all parts or, by the first one's fate, none. `route` where the socket is a ROUTER.
 Sent send_parts(zmq::socket_t& socket, const std::string* route, const std::string& header, const Frames& frames);
