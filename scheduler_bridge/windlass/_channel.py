@@ -30,7 +30,7 @@ from ._keys_curve import Credentials
 from ._link import Link
 from ._loop import Loop
 from ._reply import Sink, error_of_body
-from ._requests import Body, Request, Requests, run_callback
+from ._requests import SPARE, Body, Request, Requests, run_callback
 from ._wire import Header, Message, Type
 
 GREETING_S = 3.0  # from the attempt to connect until the WELCOME
@@ -272,6 +272,8 @@ class Channel:
             self._connect()
         elif self._link.ready and request.kind in BULK:
             self._waiting.append(request.id)
+            if len(self._waiting) > 2 * len(self._requests) + SPARE:
+                self._waiting = deque(filter(self._requests.get, self._waiting))
             self._send_waiting()
         elif self._link.ready:
             self._send_request(request)

@@ -21,6 +21,7 @@ from ._wire import Column, Message, Type
 SIGN_OF_LIFE_S = 5.0  # how often a lasting request asks
 ASK_AGAIN_S = 1.0  # how often one asks that is not accepted, where it may have been lost on its way
 SILENCE_S = 30.0  # after which a daemon that does not answer them is held for dead
+SPARE = 64  # entries of ended requests that may be kept, besides as many as are under way
 
 _log = logging.getLogger("windlass.client")
 
@@ -165,6 +166,18 @@ class Requests:
     def _due(self, request: Request, moment: float) -> None:
         request.deadline = moment
         heapq.heappush(self._deadlines, (moment, request.id))
+        if len(self._deadlines) > 2 * len(self._by_id) + SPARE:
+            self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        """Those of which nothing is waited for any more; their time may be far off yet."""
+        live = [
+            (request.deadline, request.id)
+            for request in self._by_id.values()
+            if request.deadline < math.inf and request.id not in self._lasting
+        ]
+        heapq.heapify(live)
+        self._deadlines = live
 
 
 def run_callback(tell: Callable[[], None]) -> None:
