@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 from . import _session
-from ._errors import FailedPrecondition, WindlassError
+from ._aio_threads import Threads
+from ._errors import FailedPrecondition
 from ._session_core import SessionOffer
 from ._session_state import SessionResult
 
 _Result = TypeVar("_Result")
-InThread = Callable[..., Awaitable[Any]]
 
 
 class Session:
-    """`windlass.Session`, awaited. A call that is cancelled is done to its end; a cancelled match is taken back."""
+    """`windlass.Session`, awaited. A call that is cancelled is done to its end, once it has begun; a cancelled match is
+    taken back."""
 
-    def __init__(self, in_thread: InThread, session: _session.Session) -> None:
-        self._in_thread, self._session = in_thread, session
+    def __init__(self, threads: Threads, session: _session.Session) -> None:
+        self._threads, self._session = threads, session
 
     async def match(self, tasks: Any) -> SessionResult:
         """As `Session.match`."""
@@ -56,8 +56,9 @@ class Session:
         return self._session.version
 
     async def close(self) -> None:
-        """As `Session.close`."""
-        await self._whole(self._session.close)
+        """As `Session.close`; it ends with its client or bridge, too."""
+        with contextlib.suppress(FailedPrecondition):  # that was closed meanwhile
+            await self._whole(self._session.close)
 
     async def __aenter__(self) -> Session:
         return self
@@ -66,12 +67,12 @@ class Session:
         await self.close()
 
     def grants(self) -> dict[Any, str]:
-        """As `grants` of a bridge's session."""
+        """As `grants` of a bridge's session, which waits for nobody."""
         return self._of_a_bridge("grants")
 
     async def missing(self) -> dict[Any, str]:
         """As `missing` of a bridge's session."""
-        found: dict[Any, str] = await self._in_thread(self._of_a_bridge, "missing")
+        found: dict[Any, str] = await self._threads.run(self._of_a_bridge, "missing")
         return found
 
     def _of_a_bridge(self, call: str) -> dict[Any, str]:
@@ -82,34 +83,19 @@ class Session:
         return found
 
     def _take_back(self, result: SessionResult) -> None:
-        with contextlib.suppress(WindlassError):
-            self._session.release(list(result.assignments))
+        self._session.release(list(result.assignments))
 
     async def _whole(
         self, call: Callable[..., _Result], *args: Any, undo: Callable[[_Result], None] | None = None
     ) -> _Result:
-        return await to_the_end(self._in_thread, call, *args, undo=undo)
-
-
-async def to_the_end(
-    in_thread: InThread, call: Callable[..., _Result], *args: Any, undo: Callable[[_Result], None] | None = None
-) -> _Result:
-    """Runs a call in a thread to its end; where the caller is cancelled meanwhile, `undo` takes back what it did."""
-    running: asyncio.Future[_Result] = asyncio.ensure_future(in_thread(call, *args))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        if not running.cancelled() and running.exception() is None and undo is not None:
-            await in_thread(undo, running.result())
-        raise
+        return await self._threads.whole(call, *args, undo=undo)
 
 
 class Opening:
     """A session that is about to be opened: ``await`` it, or use it with ``async with``."""
 
-    def __init__(self, in_thread: InThread, call: Callable[[], _session.Session]) -> None:
-        self._in_thread, self._call = in_thread, call
+    def __init__(self, threads: Threads, call: Callable[[], _session.Session]) -> None:
+        self._threads, self._call = threads, call
         self._opened: Session | None = None
 
     def __await__(self) -> Generator[Any, None, Session]:
@@ -124,5 +110,5 @@ class Opening:
             await self._opened.close()
 
     async def _open(self) -> Session:
-        session = await to_the_end(self._in_thread, self._call, undo=_session.Session.close)
-        return Session(self._in_thread, session)
+        session = await self._threads.whole(self._call, undo=_session.Session.close)
+        return Session(self._threads, session)

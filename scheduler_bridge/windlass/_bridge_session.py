@@ -83,12 +83,11 @@ class BridgeSession(Session):
                     granted = self._wanted(result)
                     answers = self._ask(granted)
                 refused = self._answered(granted, answers)
-                if not refused:
-                    break
-                if turn < ROUNDS:
+                if refused and turn < ROUNDS:
                     self._take_back(granted, granted)
-                else:
-                    self._refuse(result, granted, refused)
+                    continue
+                self._book(granted, self._refuse(result, granted, refused) if refused else ())
+                break
             if self._core.version > version + 1:
                 self._core.version = version + 1
             return result
@@ -123,7 +122,7 @@ class BridgeSession(Session):
             raise
 
     def _answered(self, granted: dict[Any, Grant], answers: Answers | None) -> dict[Any, str]:
-        """Why, by name, of what was refused; the rest is booked."""
+        """Why, by name, of what was refused."""
         if answers is None:
             return {}
         try:
@@ -131,26 +130,27 @@ class BridgeSession(Session):
         except BaseException:  # Ctrl-C: nobody will know what was placed
             self._take_back(granted, granted)
             raise
-        for name, grant in granted.items():
-            if grant.id not in why:
-                self._grants[name] = grant
-                self._tasks[grant.id] = name
         return {name: why[grant.id] for name, grant in granted.items() if grant.id in why}
 
     def _take_back(self, names: Iterable[Any], granted: Mapping[Any, Grant]) -> None:
         """Undoes placements of this call."""
         names = list(names)
         self._core.release(names)
-        for name in names:
-            if self._grants.pop(name, None) is not None:
-                del self._tasks[granted[name].id]
         self._desk.release([granted[name].id for name in names])
 
-    def _refuse(self, result: SessionResult, granted: dict[Any, Grant], refused: dict[Any, str]) -> None:
-        """Undoes what was refused, with the gangs that lack a member by that, and has the result tell so."""
+    def _refuse(self, result: SessionResult, granted: dict[Any, Grant], refused: dict[Any, str]) -> Iterable[Any]:
+        """Undoes what was refused, with the gangs that lack a member by that, and has the result tell so; answers what
+        that is."""
         blocked = result.gangs_of(refused)
         self._take_back([*refused, *blocked], granted)
         result.refuse(refused, blocked)
+        return {*refused, *blocked}
+
+    def _book(self, granted: dict[Any, Grant], undone: Iterable[Any]) -> None:
+        """The rest of what was granted holds: from here on `grants` tells of it."""
+        held = {name: grant for name, grant in granted.items() if name not in undone}
+        self._tasks.update((grant.id, name) for name, grant in held.items())
+        self._grants.update(held)
 
     def release(self, names: Iterable[Any]) -> int:
         """Ends tasks, by name, and gives their grants back; answers how many of the names were found."""
@@ -183,9 +183,12 @@ class BridgeSession(Session):
             return found
 
     def grants(self) -> dict[Any, str]:
-        """{task name: grant id} of the tasks that hold their place: what `restore` of a later session takes."""
-        with self._lock:
-            return {name: grant.id.hex() for name, grant in (self._restored | self._grants).items()}
+        """{task name: grant id} of the tasks that hold their place: what `restore` of a later session takes.
+
+        Waits for nobody: where another thread is in a call, the tasks of that call may be there or not.
+        """
+        held = self._restored.copy(), self._grants.copy()  # nothing comes between a copy, so it needs no lock
+        return {name: grant.id.hex() for each in held for name, grant in each.items()}
 
     def missing(self) -> dict[Any, str]:
         """{task name: grant id} of what was to be restored and no node has told of so far."""

@@ -47,44 +47,50 @@ def run_stage(
     try:
         request = StageRequest(transfers, relative=relative, cache=cache)
         if not request.transfers:
-            teller.tell_end(Counts(0, 0, 0, 0))
-            return StageReport(transfers=[], seconds=0.0)
+            return end_without_any(teller)
         begun = time.monotonic()
         call = submit_until_deadline(request, submit)
         if isinstance(call, WindlassError):
-            report = report_of_refusal(
-                request.transfers,
-                "expired",
-                Code.DEADLINE_EXCEEDED,
-                f"it was not accepted before its deadline: {call}",
-                time.monotonic() - begun,
-            )
-        else:
-            report = follow(call, teller)
-        return raise_or_report(report, on_error)
+            return raise_or_report(expired(request, call, begun), on_error)
+        return raise_or_report(follow(call, teller), on_error)
     finally:
         teller.close()
+
+
+class Patience:
+    """How long to wait after a call was refused RESOURCE_EXHAUSTED, until the last deadline of its transfers."""
+
+    def __init__(self, deadline: float | None) -> None:
+        self._deadline = deadline
+        self._pause = 0.05
+
+    def after(self, refusal: WindlassError) -> float | None:
+        """Seconds until the next attempt; None where the deadline is over. Raises what no waiting mends."""
+        if refusal.code != Code.RESOURCE_EXHAUSTED or not refusal.retryable:
+            raise refusal
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return None
+        wanted = refusal.retry_after if refusal.retry_after else self._pause
+        self._pause = min(self._pause * 2, 1.0)
+        wanted = min(wanted, 5.0) * random.uniform(0.9, 1.1)
+        if self._deadline is not None:
+            wanted = min(wanted, max(self._deadline - time.monotonic(), 0.0))
+        return wanted
 
 
 def submit_until_deadline(
     request: StageRequest, submit: Callable[[StageRequest], _Accepted]
 ) -> _Accepted | WindlassError:
     """Submits, and again after RESOURCE_EXHAUSTED until the request's deadline; then answers the last refusal."""
-    pause = 0.05
+    patience = Patience(request.deadline)
     while True:
         try:
             return submit(request)
         except WindlassError as refusal:
-            if refusal.code != Code.RESOURCE_EXHAUSTED or not refusal.retryable:
-                raise
-            if request.deadline is not None and time.monotonic() >= request.deadline:
+            pause = patience.after(refusal)
+            if pause is None:
                 return refusal
-            wanted = refusal.retry_after if refusal.retry_after else pause
-        pause = min(pause * 2, 1.0)
-        wanted = min(wanted, 5.0) * random.uniform(0.9, 1.1)
-        if request.deadline is not None:
-            wanted = min(wanted, max(request.deadline - time.monotonic(), 0.0))
-        time.sleep(wanted)
+        time.sleep(pause)
 
 
 def follow(call: StageCall, teller: Teller) -> StageReport:
@@ -98,11 +104,25 @@ def follow(call: StageCall, teller: Teller) -> StageReport:
         call.wait(None)
         raise
     report = call.outcome()
-    teller.tell_end(_at_end(call.counts(), report))
+    teller.tell_end(counts_at_end(call.counts(), report))
     return report
 
 
-def _at_end(counts: Counts, report: StageReport) -> Counts:
+def end_without_any(teller: Teller) -> StageReport:
+    """The end of a call without transfers."""
+    teller.tell_end(Counts(0, 0, 0, 0))
+    return StageReport(transfers=[], seconds=0.0)
+
+
+def expired(request: StageRequest, refusal: WindlassError, begun: float) -> StageReport:
+    """The end of a call that was refused until its deadline."""
+    said = f"it was not accepted before its deadline: {refusal}"
+    seconds = time.monotonic() - begun
+    return report_of_refusal(request.transfers, "expired", Code.DEADLINE_EXCEEDED, said, seconds)
+
+
+def counts_at_end(counts: Counts, report: StageReport) -> Counts:
+    """The last figures that are told."""
     return Counts(
         max(counts.bytes, report.bytes), counts.bytes_total, max(counts.files, report.files), counts.files_total
     )

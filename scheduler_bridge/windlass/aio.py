@@ -1,13 +1,13 @@
 """The async twins of `Client` and `Bridge`: the same calls, awaited; cancelling a task cancels what it waits for.
 
-What takes processor time or waits for a daemon runs in threads of the client's own; the event loop is never held up.
-`progress` callables are called in the event loop's thread.
+What takes processor time or waits for a daemon runs in threads of the client's own, but for staging, for which no
+thread waits; the event loop is never held up. Making a client or a bridge is no call: it reads the keys there and then.
+`progress` callables are called in the event loop's thread by `stage`, and in a thread of the library by `submit_stage`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
@@ -15,69 +15,43 @@ from typing import Any, Generic, TypeVar
 from . import _bridge, _client
 from ._address import Address
 from ._aio_session import Opening
-from ._errors import Cancelled, StageError
-from ._match import match, offers_to_tasks, solve
+from ._aio_stage import acceptance, stage
+from ._aio_threads import THREADS_MAX, Threads
+from ._errors import StageError
+from ._match import offers_to_tasks, solve
 from ._records import Record
 from ._reply import Withdrawal
 from ._result import MatchResult
 from ._stage import StageFuture, StageReport, StageRequest, Transfer
 from ._stage_progress import ProgressArgument
-from ._stage_remote import Accepted, RemoteStage
-from ._stage_run import run_stage
 
-THREADS_MAX = 32  # calls that wait at the same time; more wait for their turn
+__all__ = ["THREADS_MAX", "Bridge", "Client"]
 
 _Side = TypeVar("_Side", _client.Client, _bridge.Bridge)
 _Result = TypeVar("_Result")
 
 
 class _Twin(Generic[_Side]):
-    """The part that both have: threads for what blocks."""
+    """The part that both have."""
 
-    def __init__(self, side: _Side) -> None:
+    def __init__(self, side: _Side, what: str) -> None:
         self._side: _Side = side
-        self._threads = concurrent.futures.ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="windlass-aio")
+        self._threads = Threads(side.close, what)
 
     @property
     def address(self) -> str:
         return self._side.address
 
     async def close(self) -> None:
-        """Closes as its twin does; no thread is left."""
-        await self._in_thread(self._side.close)
-        self._threads.shutdown()
-
-    async def _in_thread(self, call: Callable[..., _Result], *args: Any, **options: Any) -> _Result:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, functools.partial(call, *args, **options))
-
-    async def _stage(
-        self,
-        begin: Callable[[StageRequest], Accepted],
-        transfers: Iterable[Transfer],
-        progress: ProgressArgument,
-        on_error: str,
-        relative: bool,
-    ) -> StageReport:
-        running = _Running(begin)
-        told = _in_loop(progress) if callable(progress) else progress
-        call = functools.partial(run_stage, progress=told, on_error=on_error, relative=relative)
-        ending = asyncio.ensure_future(self._in_thread(call, transfers, running.submit))
-        try:
-            return await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            running.cancel()
-            await asyncio.wait([ending])
-            if not ending.cancelled():
-                ending.exception()  # seen: the cancellation is what comes out
-            raise
+        """Closes as its twin does, whatever calls are waiting; no thread is left."""
+        await self._threads.close()
 
 
 class Client(_Twin[_client.Client]):
     """`windlass.Client`, awaited: ``async with windlass.aio.Client() as client: await client.match(tasks, offers)``."""
 
     def __init__(self, address: Address | None = None, **options: Any) -> None:
-        super().__init__(_client.Client(address, **options))
+        super().__init__(_client.Client(address, **options), "client")
 
     async def __aenter__(self) -> Client:
         return self
@@ -101,22 +75,33 @@ class Client(_Twin[_client.Client]):
         self, transfers: Iterable[Transfer], *, progress: ProgressArgument = None, on_error: str = "raise"
     ) -> StageReport:
         """As `Client.stage`."""
-        return await self._stage(self._side.submit_and_wait, transfers, progress, on_error, relative=True)
+        submit = functools.partial(self._submit, to_the_end=True)
+        return await stage(self._threads, submit, transfers, progress=progress, on_error=on_error, relative=True)
 
     async def submit_stage(
         self, transfers: Iterable[Transfer], *, detach: bool = False, progress: ProgressArgument = None
     ) -> StageFuture:
         """As `Client.submit_stage`: answers once the daemon has accepted the call. Await the future for its report."""
-        request = StageRequest(transfers)
+        request = await self._threads.briefly(StageRequest, transfers)
+        return await self._submit(request, detach, progress)
+
+    async def _submit(
+        self,
+        request: StageRequest,
+        detach: bool = False,
+        progress: ProgressArgument = None,
+        to_the_end: bool = False,
+    ) -> StageFuture:
         remote = self._side.begin_stage(request, detach, progress)
         try:
-            return await _acceptance(remote)
+            return await acceptance(remote, to_the_end=to_the_end)
         except StageError as error:
-            return self._side.fall_back(request, remote, error, progress)
+            call = functools.partial(self._side.fall_back, request, remote, error, progress)
+            return await self._threads.whole(call, undo=StageFuture.cancel, brief=True)
 
     async def load(self) -> Record:
         """As `Client.load`."""
-        return await self._in_thread(self._side.load)
+        return await self._threads.run(self._side.load)
 
     async def open(self, url: Any) -> memoryview:
         """Not served yet."""
@@ -132,13 +117,13 @@ class Client(_Twin[_client.Client]):
 
     def session(self, offers: Any, **options: Any) -> Opening:
         """As `Client.session`: ``async with client.session(offers) as session: await session.match(tasks)``."""
-        return Opening(self._in_thread, functools.partial(self._side.session, offers, **options))
+        return Opening(self._threads, functools.partial(self._side.session, offers, **options))
 
     async def _match(self, call: Callable[..., _Result], tasks: Any, offers: Any, options: dict[str, Any]) -> _Result:
         withdrawal = Withdrawal()
         backend = functools.partial(self._side.place, withdrawal=withdrawal)
         try:
-            return await self._in_thread(call, tasks, offers, backend=backend, waits=True, fallback=True, **options)
+            return await self._threads.run(call, tasks, offers, backend=backend, waits=True, fallback=True, **options)
         except asyncio.CancelledError:
             withdrawal.ask()
             raise
@@ -148,7 +133,7 @@ class Bridge(_Twin[_bridge.Bridge]):
     """`windlass.Bridge`, awaited: ``async with windlass.aio.Bridge("tcp://127.0.0.1:8790") as bridge: ...``."""
 
     def __init__(self, address: str, **options: Any) -> None:
-        super().__init__(_bridge.Bridge(address, **options))
+        super().__init__(_bridge.Bridge(address, **options), "bridge")
 
     async def __aenter__(self) -> Bridge:
         return self
@@ -158,15 +143,15 @@ class Bridge(_Twin[_bridge.Bridge]):
 
     async def nodes(self) -> dict[str, Record]:
         """As `Bridge.nodes`."""
-        return self._side.nodes()
+        return await self._threads.briefly(self._side.nodes)
 
     async def offers(self) -> list[dict[str, Any]]:
         """As `Bridge.offers`."""
-        return self._side.offers()
+        return await self._threads.briefly(self._side.offers)
 
     async def match(self, tasks: Any, **options: Any) -> MatchResult:
         """As `Bridge.match`."""
-        return await self._in_thread(match, tasks, self._side.offers(), **options)
+        return await self._threads.run(self._side.match, tasks, **options)
 
     async def stage(
         self,
@@ -177,61 +162,26 @@ class Bridge(_Twin[_bridge.Bridge]):
         on_error: str = "raise",
     ) -> StageReport:
         """As `Bridge.stage`."""
-        begin = functools.partial(self._side.submit_and_wait, node)
-        return await self._stage(begin, transfers, progress, on_error, relative=False)
+        submit = functools.partial(self._submit, node, to_the_end=True)
+        return await stage(self._threads, submit, transfers, progress=progress, on_error=on_error, relative=False)
 
     async def submit_stage(
         self, node: str, transfers: Iterable[Transfer], *, detach: bool = False, progress: ProgressArgument = None
     ) -> StageFuture:
         """As `Bridge.submit_stage`."""
-        request = StageRequest(transfers, relative=False)
-        return await _acceptance(self._side.begin_stage(node, request, detach, progress))
+        request = await self._threads.briefly(StageRequest, transfers, relative=False)
+        return await self._submit(node, request, detach, progress)
+
+    async def _submit(
+        self,
+        node: str,
+        request: StageRequest,
+        detach: bool = False,
+        progress: ProgressArgument = None,
+        to_the_end: bool = False,
+    ) -> StageFuture:
+        return await acceptance(self._side.begin_stage(node, request, detach, progress), to_the_end=to_the_end)
 
     def session(self, **options: Any) -> Opening:
         """As `Bridge.session`: ``async with bridge.session() as session: await session.match(tasks)``."""
-        return Opening(self._in_thread, functools.partial(self._side.session, **options))
-
-
-class _Running:
-    """The call that `run_stage` makes in its thread, so that the event loop can cancel it."""
-
-    def __init__(self, begin: Callable[[StageRequest], Accepted]) -> None:
-        self._begin = begin
-        self._withdrawal = Withdrawal()
-
-    def submit(self, request: StageRequest) -> Accepted:
-        if self._withdrawal.asked:
-            raise Cancelled("the task was cancelled before the call was accepted")
-        call = self._begin(request)
-        self._withdrawal.arm(call.cancel)
-        return call
-
-    def cancel(self) -> None:
-        self._withdrawal.ask()
-
-
-async def _acceptance(remote: RemoteStage) -> StageFuture:
-    try:
-        return await asyncio.wrap_future(remote.accepted)
-    except asyncio.CancelledError:
-        remote.future.cancel()
-        raise
-
-
-def _in_loop(progress: Callable[..., Any]) -> Callable[..., Any]:
-    """Calls `progress` in the event loop's thread and waits for it, so that what it raises comes out."""
-    loop = asyncio.get_running_loop()
-
-    def tell(*counts: Any) -> Any:
-        told: concurrent.futures.Future[Any] = concurrent.futures.Future()
-
-        def run() -> None:
-            try:
-                told.set_result(progress(*counts))
-            except BaseException as error:
-                told.set_exception(error)
-
-        loop.call_soon_threadsafe(run)
-        return told.result()
-
-    return tell
+        return Opening(self._threads, functools.partial(self._side.session, **options))
