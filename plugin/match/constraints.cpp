@@ -14,14 +14,29 @@ std::optional<int64_t> read_integer(std::string_view text) {
 }
 
 int32_t Texts::number_of(std::string_view text) {
-  if (kept_) {
-    const auto known = numbers_.find(text);
-    if (known != numbers_.end()) return known->second;
-    text = kept_->emplace_back(text);
+  if (const auto known = numbers_.find(text); known != numbers_.end()) return known->second;
+  auto number = static_cast<int32_t>(integers_.size());
+  if (!spare_.empty()) {
+    number = spare_.back();
+    spare_.pop_back();
+    text = (*kept_)[number] = text;
+    integers_[number] = read_integer(text);
+  } else {
+    if (kept_) text = kept_->emplace_back(text);
+    integers_.push_back(read_integer(text));
   }
-  const auto [at, fresh] = numbers_.try_emplace(text, static_cast<int32_t>(integers_.size()));
-  if (fresh) integers_.push_back(read_integer(text));
-  return at->second;
+  numbers_.emplace(text, number);
+  return number;
+}
+
+void Texts::forget_unused(const std::vector<bool>& used) {
+  std::erase_if(numbers_, [&](const auto& entry) { return !used[entry.second]; });
+  spare_.clear();
+  for (size_t number = 0; number < used.size(); ++number) {
+    if (used[number]) continue;
+    std::string().swap((*kept_)[number]);
+    spare_.push_back(static_cast<int32_t>(number));
+  }
 }
 
 int32_t value_of(const Labels& labels, int32_t key) {

@@ -24,11 +24,17 @@ class Texts {
   void keep() { kept_ = std::make_shared<std::deque<std::string>>(); }
   int32_t number_of(std::string_view text);
   std::optional<int64_t> integer(int32_t number) const { return integers_[number]; }
+  // How many there are, and above all their numbers.
+  size_t size() const { return numbers_.size(); }
+  size_t end() const { return integers_.size(); }
+  // Of kept texts: forgets those that are not used, by number; their numbers stand for others from then on.
+  void forget_unused(const std::vector<bool>& used);
 
  private:
   std::unordered_map<std::string_view, int32_t> numbers_;
   std::vector<std::optional<int64_t>> integers_;
-  std::shared_ptr<std::deque<std::string>> kept_;
+  std::shared_ptr<std::deque<std::string>> kept_;  // by number
+  std::vector<int32_t> spare_;                     // numbers of kept texts that were forgotten
 };
 
 // [+-]?[0-9]+ within int64.

@@ -29,8 +29,25 @@ Problem Session::with_options(const Problem& rows) const {
   return problem;
 }
 
+// What tasks ask for is theirs while they are matched; what offers have is kept in sets.
+void Session::forget_texts() {
+  std::vector<bool> used(texts_.end());
+  for (const Labels& set : state_.labels().sets()) {
+    for (const auto& [key, value] : set) used[value] = true;
+  }
+  for (const Conditions& set : state_.only().sets()) {
+    for (const auto& [key, condition] : set) {
+      for (const int32_t value : condition.in.value_or(std::vector<int32_t>{})) used[value] = true;
+      for (const int32_t value : condition.not_in) used[value] = true;
+    }
+  }
+  texts_.forget_unused(used);
+  texts_max_ = 2 * texts_.size() + kSpareTexts;
+}
+
 Check Session::read(std::string_view bytes, std::span<const Column> columns, const Problem& problem,
                     Constraints& given) {
+  if (texts_.size() > texts_max_) forget_texts();
   given.texts = std::move(texts_);
   Check fault = decode_constraints(bytes, columns, problem, given);
   texts_ = std::move(given.texts);

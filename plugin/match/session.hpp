@@ -56,7 +56,8 @@ class Session {
 
   // What is wrong with the options themselves.
   Check check_options() const;
-  // Reads a "Constraints" map for `apply` or `match`; its texts are numbered as the session's.
+  // Reads a "Constraints" map for the `apply` or `match` that comes next; its texts are numbered as the session's,
+  // which forgets those that no offer has before.
   Check read(std::string_view bytes, std::span<const Column> columns, const Problem& problem, Constraints& given);
   int32_t label(std::string_view text) { return texts_.number_of(text); }
 
@@ -68,6 +69,8 @@ class Session {
   const std::vector<int64_t>& scale() const { return scale_.largest; }  // M_d
   // Whether offers are kept in order for calls that ask for amounts, or for labels too; for tests.
   bool keeps_order(bool by_labels) const { return indexes_[by_labels ? 1 : 0].index != nullptr; }
+  // How many texts of labels are numbered; for tests.
+  size_t texts() const { return texts_.size(); }
   // Dimensions that are kinds of devices.
   std::vector<int32_t> kinds() const;
 
@@ -110,11 +113,15 @@ class Session {
   bool wants_index(const Call& call, Asks asks);
   std::unique_ptr<SessionIndex> made_index(const Call& call, bool by_labels) const;
   void forget_indexes() { indexes_ = {}; }
+  void forget_texts();
   void answer_places(Answer& answer);
   void hold(const Call& call, const Placement& placement, size_t task, int32_t slot, const int64_t* amounts);
 
   const Options options_;
+  static constexpr size_t kSpareTexts = 1024;  // that no offer has, besides as many as offers have
+
   Texts texts_;
+  size_t texts_max_ = kSpareTexts;  // before it is looked which are used
   SessionState state_;
   Scale scale_;
   std::vector<Use> use_;

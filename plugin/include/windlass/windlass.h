@@ -158,10 +158,10 @@ WINDLASS_API void windlass_match_free(windlass_match_result* result);
 /* ---- Matching sessions ------------------------------------------------------------------------------------------ */
 
 /* Offers that stay between calls. Names stay with the caller: offers, tasks, dimensions, label keys, nodes, tenants,
- * groups, gangs and input ids are numbers from 0 that the caller gives, and that mean the same for the session's life;
- * an offer's or task's number may come again once it was removed or released. What the session knows of a dimension
- * (weight, scale, whether it is a kind of device) holds from its first use. One thread at a time.
- * A refused call leaves the session as it was. */
+ * groups, gangs and input ids are numbers from 0 that the caller gives. A dimension's holds for the session's life; an
+ * offer's or task's may come again once it was removed or released, and any other once no offer that is present and no
+ * task that is placed has it. What the session knows of a dimension (weight, scale, whether it is a kind of device) holds
+ * from its first use. One thread at a time. A refused call leaves the session as it was. */
 typedef struct windlass_session windlass_session;
 
 /* Of `options` mode, policy, ties (stable only), normalize, max_score and max_price are read; the rest is zero. */
@@ -206,7 +206,7 @@ WINDLASS_API windlass_code windlass_session_apply(windlass_session* session, con
  * read; offers is 0 and the options are the session's. `constraints` has no offers: keys, task_labels, task_tags, prefer,
  * tenant, group, max_per, avoid, gang, inputs, locality, quotas, running, and devices for the kinds that tasks ask for
  * (begin is one 0, shares are empty). quotas and running are of this call: give them each time. inputs.bytes has an
- * entry for each id known so far. `task_numbers`: [tasks], none of a task that is still placed.
+ * entry for each id up to the highest that tasks name; ids that no offer has staged may be of this call alone. `task_numbers`: [tasks], none of a task that is still placed.
  * In the result offer_index is the place in tie order, among all offers present, at the call's start. */
 WINDLASS_API windlass_code windlass_session_match(windlass_session* session, const windlass_match_request* request,
                                                   const int64_t* task_numbers, int64_t expect_version,
