@@ -135,6 +135,7 @@ class BridgeCore:
     def _gone(self, entry: Entry, why: str) -> None:
         """A node is no more: also what waited for it ends."""
         self.lose(entry.routing, why)
+        self.grants.gone(entry.name)
         self._end_waiting(entry, why)
 
     def _end_waiting(self, entry: Entry, why: str) -> None:

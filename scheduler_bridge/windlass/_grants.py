@@ -343,6 +343,10 @@ class GrantBook:
             for grant in sent.grants:  # to be asked for once more
                 grant.phase, grant.version = Phase.HELD, 0
 
+    def gone(self, node: str) -> None:
+        """A node is dead; should it come back, it registers."""
+        self._untold.discard(node)
+
     def fail_all(self, why: str) -> None:
         """The bridge closes: whoever waits is told."""
         for routing in {sent.routing for sent in self._sent.values()}:
