@@ -16,7 +16,8 @@ from ._errors import FailedPrecondition
 from ._inputs._encoder import Encoder
 from ._inputs._numbers import plain
 from ._inputs._session import Book, OfferBatch, TaskBatch, number_of
-from ._inputs._session_encode import encode_offers, encode_tasks
+from ._inputs._session_encode import encode_offers, encode_tasks, untold_sizes
+from ._inputs._session_had import tidy
 from ._match import DEFAULTS, place_here
 from ._problem import I64, Placement, Problem
 from ._records import Record
@@ -112,6 +113,7 @@ class SessionCore:
         _ = self.backend  # a closed session is told before anything else
         batch = OfferBatch(_inputs.read_side("offers", offers, self.book.options.dimensions), self.book)
         self.book.check(batch.side, batch.amounts, batch.devices.kinds)
+        self._tidy()
         return batch
 
     def _nodes(self, batch: OfferBatch, slots: npt.NDArray[np.intp] | None = None) -> I64:
@@ -218,8 +220,9 @@ class SessionCore:
         batch = TaskBatch(side, self.book)
         self.book.check(side, batch.amounts, batch.kinds)
         self.book.learn(batch.amounts, batch.kinds)
+        self._tidy()
         encoder = encode_tasks(batch, self.book)
-        self._tell_ids(batch)
+        self._tell_sizes(batch)
         if len(self.book.dimensions) > self._known:
             self._apply(self._change(None))
         snapshot = self.snapshot()
@@ -271,20 +274,25 @@ class SessionCore:
         self._tasks.append(names, numbers[placed], batch, placed, on=on, notes=notes)
         self.version += 1
 
-    def _tell_ids(self, batch: TaskBatch) -> None:
+    def _tell_sizes(self, batch: TaskBatch) -> None:
         """Where this call gives an id another size for the first time, who holds the id is told of its new number."""
-        asked = {name for each in batch.locality.inputs.all for name, _ in each}
-        fresh = {name for name in asked if len(self.book.ids.get(name, ())) > self.book.told.get(name, 1)}
+        fresh = untold_sizes(batch, self.book)
         if not fresh:
             return
-        for name in fresh:
-            self.book.told[name] = len(self.book.ids[name])
-        for kept, rows in self._offers.view().by_batch():
-            if any(fresh.intersection(each) for each in kept.staged.all):
-                self._retell(kept, rows.tolist())
+        given = [
+            kept.record_as_given(row)
+            for kept, rows in self._offers.view().by_batch()
+            if kept.staged and any(not fresh.keys().isdisjoint(each) for each in kept.staged.all)
+            for row in rows.tolist()
+        ]
+        before, self.book.told = self.book.told, {**self.book.told, **fresh}
+        try:
+            self._retell(given)
+        except BaseException:
+            self.book.told = before
+            raise
 
-    def _retell(self, batch: OfferBatch, rows: list[int]) -> None:
-        given = [batch.record_as_given(row) for row in rows]
+    def _retell(self, given: list[dict[str, Any]]) -> None:
         again = OfferBatch(_inputs.read_side("offers", given, self.book.options.dimensions), self.book)
         slots = np.array(self._offers.found(again.names), dtype=np.intp)
         change = self._change(encode_offers(again, self.book, self._nodes(again, slots)))
@@ -335,6 +343,12 @@ class SessionCore:
             shares = {kind: own[begin[at] : begin[at + 1]] for kind, (begin, own) in kinds.items()}
             found[name] = units, {kind: own for kind, own in shares.items() if own}
         return found
+
+    def _tidy(self) -> None:
+        """Before anything is numbered: what is numbered and not told yet would be forgotten."""
+        offers, tasks = self._offers, self._tasks
+        rows = len(offers) + len(tasks)
+        tidy(self.book, lambda: offers.view().by_batch(), lambda: tasks.view().by_batch(), offers.slot_of, rows)
 
     # ---- The backend -------------------------------------------------------------------------------------------------
 

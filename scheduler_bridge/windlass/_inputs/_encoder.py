@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import heapq
+from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +25,48 @@ class Numbers:
         """The numbers of things; quick where all are known."""
         found = list(map(self.all.get, things))
         return [self.of(thing) for thing in things] if None in found else found  # type: ignore[return-value]
+
+    def listed(self) -> list[Any]:
+        """The things by number."""
+        return list(self.all)
+
+
+class KeptNumbers(Numbers):
+    """Numbers of things that come and go: what is forgotten leaves its number to another, the lowest first."""
+
+    SPARE = 1024  # things that may be here though nobody has them, besides as many as are had
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end = 0  # above all numbers
+        self._free: list[int] = []  # a heap of those below `end` that nothing has
+        self._look_at = self.SPARE
+
+    def full(self, rows: int) -> bool:
+        """Whether it is to be looked which of the things are had; a few for each of the rows may be here unlooked."""
+        return len(self.all) > max(self._look_at, 2 * rows)
+
+    def of(self, thing: Hashable) -> int:
+        found = self.all.get(thing)
+        if found is None:
+            found = heapq.heappop(self._free) if self._free else self.end
+            self.end = max(self.end, found + 1)
+            self.all[thing] = found
+        return found
+
+    def keep(self, had: Collection[Hashable]) -> None:
+        """Forgets all other things. To be looked at again after as many more."""
+        self.all = {thing: number for thing, number in self.all.items() if thing in had}
+        taken = set(self.all.values())
+        self.end = max(taken, default=-1) + 1
+        self._free = [number for number in range(self.end) if number not in taken]
+        self._look_at = 2 * len(self.all) + self.SPARE
+
+    def listed(self) -> list[Any]:
+        found = [""] * self.end
+        for thing, number in self.all.items():
+            found[number] = thing
+        return found
 
 
 class Encoder:

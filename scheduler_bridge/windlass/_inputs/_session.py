@@ -1,4 +1,5 @@
-"""Batches of a session: offers and tasks given at different times, under numbers that hold for the session's life.
+"""Batches of a session: offers and tasks given at different times, under numbers that hold while any of them has
+what they stand for (`_session_had`).
 
 A batch is checked and kept in columns of its own, so that what the caller does to its rows later changes nothing.
 """
@@ -16,7 +17,7 @@ from .._problem import I32, I64
 from ..legacy._amounts import Cut
 from ..legacy._amounts import cut as legacy_cut
 from ._devices import Devices
-from ._encoder import Numbers
+from ._encoder import KeptNumbers
 from ._groups import NODE, Groups, read_quotas, read_running
 from ._labels import Labels
 from ._locality import Locality
@@ -40,9 +41,8 @@ class Book:
         self.dimensions: list[str] = list(options.dimensions or ())
         self._known = set(self.dimensions)
         self.kinds = {kind for entry in self.running for kind in entry["devices"] or ()}
-        self.keys, self.nodes, self.tenants, self.groups = Numbers(), Numbers(), Numbers(), Numbers()
-        self.ids: dict[str, list[int]] = {}  # an id of inputs: a number for each size that one call gives it
-        self.ids_count = 0
+        self.keys, self.nodes, self.tenants, self.groups = KeptNumbers(), KeptNumbers(), KeptNumbers(), KeptNumbers()
+        self.ids = KeptNumbers()  # of what offers have staged
         self.told: dict[str, int] = {}  # of an id: so many of its numbers all who hold it were told of; 1 where absent
         self.tenants.of("")
 
@@ -83,12 +83,12 @@ class Book:
         return len(self.dimensions) > before
 
     def id_number(self, name: str, variant: int = 0) -> int:
-        """The number of an id of inputs, in the so-manieth size that one call gives it."""
-        own = self.ids.setdefault(name, [])
-        while len(own) <= variant:
-            own.append(self.ids_count)
-            self.ids_count += 1
-        return own[variant]
+        """The number of an id that offers have staged, in the so-manieth size that one call gives it."""
+        return self.ids.of((name, variant) if variant else name)
+
+    def id_numbers(self, name: str) -> list[int]:
+        """All numbers of an id that whoever has it staged is told of."""
+        return [self.id_number(name, variant) for variant in range(self.told.get(name, 1))]
 
 
 class _Asked(NamedTuple):

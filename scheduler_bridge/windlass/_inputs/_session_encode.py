@@ -5,6 +5,8 @@ A single call leaves out what can't matter to it. Here all is put down: what a l
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -32,15 +34,12 @@ def encode_offers(batch: OfferBatch | None, book: Book, nodes: npt.ArrayLike = (
         if batch.staged and book.options.locality:
             constraints["staged"] = encoder.sets(_staged(batch.staged, book), batch.staged.of)
     _put_kinds(encoder, book, batch)
-    constraints["keys"] = list(encoder.keys.all)
+    constraints["keys"] = encoder.keys.listed()
     return encoder
 
 
 def _staged(sets: Sets, book: Book) -> list[list[int]]:
-    for each in sets.all:
-        for name in each:
-            book.id_number(name)
-    return [[number for name in each for number in book.ids[name]] for each in sets.all]
+    return [[number for name in each for number in book.id_numbers(name)] for each in sets.all]
 
 
 def _put_kinds(encoder: Encoder, book: Book, batch: OfferBatch | None) -> None:
@@ -95,7 +94,7 @@ def encode_tasks(batch: TaskBatch, book: Book) -> Encoder:
     if any(column.any() for column in batch.asked.values()):
         _put_kinds(encoder, book, None)
     if constraints:
-        constraints["keys"] = list(encoder.keys.all)
+        constraints["keys"] = encoder.keys.listed()
     return encoder
 
 
@@ -139,7 +138,7 @@ def _put_inputs(encoder: Encoder, batch: TaskBatch, book: Book) -> None:
     if not inputs or not book.options.locality:
         return
     numbers = input_numbers(batch, book)
-    sizes = np.zeros(book.ids_count, dtype=np.int64)
+    sizes = np.zeros(max(numbers.values()) + 1, dtype=np.int64)
     for (_, size), number in numbers.items():
         sizes[number] = size
     sets = [[numbers[pair] for pair in each] for each in inputs.all]
@@ -148,13 +147,21 @@ def _put_inputs(encoder: Encoder, batch: TaskBatch, book: Book) -> None:
 
 
 def input_numbers(batch: TaskBatch, book: Book) -> dict[tuple[str, int], int]:
-    """(id, bytes): its number. Two tasks of one call may disagree on the size of one id."""
-    seen: dict[str, int] = {}
+    """(id, bytes): its number. Two tasks of one call may disagree on the size of one id. Those that no offer has are
+    numbered for this call alone."""
+    pairs = dict.fromkeys(pair for each in batch.locality.inputs.all for pair in each)
+    sizes: dict[str, int] = {}
     found: dict[tuple[str, int], int] = {}
-    for each in batch.locality.inputs.all:
-        for name, size in each:
-            if (name, size) not in found:
-                variant = seen.get(name, 0)
-                seen[name] = variant + 1
-                found[name, size] = book.id_number(name, variant)
-    return found
+    for name, size in pairs:
+        if name in book.ids.all:
+            variant = sizes.get(name, 0)
+            sizes[name] = variant + 1
+            found[name, size] = book.id_number(name, variant)
+    beyond = itertools.count(book.ids.end)
+    return {pair: found[pair] if pair in found else next(beyond) for pair in pairs}
+
+
+def untold_sizes(batch: TaskBatch, book: Book) -> dict[str, int]:
+    """Ids to which this call gives more sizes than the offers that have them were told numbers for: how many."""
+    sizes = Counter(name for name, _ in dict.fromkeys(pair for each in batch.locality.inputs.all for pair in each))
+    return {name: count for name, count in sizes.items() if name in book.ids.all and count > book.told.get(name, 1)}
