@@ -146,5 +146,5 @@ def end_of(work: concurrent.futures.Future[Any]) -> asyncio.Future[None]:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
             loop.call_soon_threadsafe(tell)
 
-    work.add_done_callback(told)
+    concurrent.futures.Future.add_done_callback(work, told)  # the plain one: it waits for nothing, in any thread
     return ended

@@ -60,7 +60,8 @@ class Bridge:
         )
         self._thread = BridgeThread(endpoint, core, poll_s=beat / 4, keys=folder)
         self._desk = Desk(self._thread)
-        self._finalizer = weakref.finalize(self, self._thread.close)
+        self._finalizer = weakref.finalize(self, self._thread.loop.let_go)  # may run in the middle of anything
+        self._finalizer.atexit = False  # the loop minds that
 
     @property
     def address(self) -> str:
@@ -69,13 +70,13 @@ class Bridge:
 
     def nodes(self) -> dict[str, Record]:
         """{name: record} with `state` (alive, suspect, dead, draining), `incarnation`, `version`, `labels`, `load`."""
-        self._thread.loop.refuse_fork()
+        self._thread.loop.refuse_dead()
         with self._thread.lock:
             return self._thread.core.nodes.snapshot()
 
     def offers(self) -> list[dict[str, Any]]:
         """The offers of the nodes that are alive, as `match` takes them."""
-        self._thread.loop.refuse_fork()
+        self._thread.loop.refuse_dead()
         with self._thread.lock:
             return self._thread.core.nodes.offers()
 
@@ -103,7 +104,7 @@ class Bridge:
     def submit_stage(
         self, node: str, transfers: Iterable[Transfer], *, detach: bool = False, progress: ProgressArgument = None
     ) -> StageFuture:
-        """Stages at a node; answers once the node has accepted the call. `progress` is told in another thread."""
+        """Stages at a node; answers once the node has accepted the call. `progress` is told in a thread of its own."""
         return self._submit(node, StageRequest(transfers, relative=False), detach, progress)
 
     def session(self, **options: Any) -> BridgeSession:
@@ -117,7 +118,8 @@ class Bridge:
 
     def close(self) -> None:
         """Cancels what was submitted (but for `detach`), waits for the nodes' answers, and says BYE to the nodes."""
-        self._finalizer()
+        self._finalizer.detach()
+        self._thread.close()
 
     def __enter__(self) -> Bridge:
         return self
@@ -130,7 +132,8 @@ class Bridge:
     ) -> RemoteStage:
         """Hands a STAGE over without waiting for anything."""
         request_id = new_id()
-        remote = RemoteStage(request.transfers, lambda: self._thread.cancel(request_id), progress)
+        callbacks = self._thread.loop.callbacks
+        remote = RemoteStage(request.transfers, lambda: self._thread.cancel(request_id), callbacks, progress)
         self._thread.submit_stage(request_id, node, functools.partial(request.body, detach=detach), remote, detach)
         return remote
 

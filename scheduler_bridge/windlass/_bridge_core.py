@@ -16,7 +16,8 @@ from . import __version__, _wire
 from ._credits import FEATURE
 from ._errors import Code, NotFound, ResourceExhausted, Unavailable, WindlassError
 from ._flow import WAITING_MAX, Flow
-from ._grants import GrantBook, Send
+from ._grant import Send
+from ._grants import GrantBook
 from ._listed_grants import listed_fault
 from ._nodes import Entry, NodeTable, State
 from ._reply import error_of_body

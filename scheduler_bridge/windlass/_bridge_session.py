@@ -17,8 +17,8 @@ from typing import Any
 
 from . import _inputs
 from ._errors import FailedPrecondition, InvalidArgument
+from ._grant import Grant
 from ._grant_desk import Answers, Desk
-from ._grants import Grant
 from ._held_beside import BY_STATE, about_of, as_running, closed, less_what_is_held
 from ._inputs._groups import read_running
 from ._match import cutter
@@ -48,9 +48,9 @@ class BridgeSession(Session):
         self._tasks: dict[bytes, Any] = {}  # the other way round
         self._restored: dict[Any, Grant] = {}  # by task, of what came back
         self._missing = dict(restore)  # by task, what no node has told of
-        self._begin(SessionCore(open_here, cutter(), options), [])
+        self._begin(SessionCore(open_here, cutter(), options), [], desk.turn())
         self._running = self._core.book.options.running
-        self._finalizer = weakref.finalize(self, desk.forget, self._owner)
+        self._finalizer = weakref.finalize(self, desk.forget_from_finalizer, self._owner)
         self._finalizer.atexit = False  # who ends without a word may come back for its grants
         try:
             self._claim(restore)
@@ -200,7 +200,8 @@ class BridgeSession(Session):
         """Gives all grants back and ends the session; calling it again does nothing."""
         with self._lock:
             self._core.close()
-            self._finalizer()
+            if self._finalizer.detach() is not None:
+                self._desk.forget(self._owner)
 
     def add(self, offers: Any) -> None:
         """Refused: nodes bring the offers."""

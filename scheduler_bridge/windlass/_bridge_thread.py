@@ -6,8 +6,10 @@ judged dead, what has arrived is read.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 import zmq
@@ -17,8 +19,9 @@ from ._authority import ANSWERS
 from ._bridge_core import BridgeCore
 from ._door import Door, KeyedDoor
 from ._errors import Cancelled, Code, FailedPrecondition, ResourceExhausted, Unavailable, WindlassError
-from ._grants import Asking, Grant, Send
+from ._grant import Asking, Grant, Send
 from ._keys import Folder
+from ._link import no_sockets
 from ._loop import Loop
 from ._requests import Body, Request, run_callback
 from ._stage_remote import RemoteStage
@@ -40,21 +43,34 @@ class BridgeThread:
         self.lock = threading.Lock()
         self._poll_ms = max(int(poll_s * 1000), 1)
         self._close_by: float | None = None
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._forgotten: deque[object] = deque()  # owners whose sessions were dropped
+        self.loop = Loop("windlass-bridge", "bridge", self._run, self._end_all, self._begin_close)
+        try:
+            self._open(endpoint, keys)
+        except BaseException:
+            self.loop.close()
+            raise
+
+    def _open(self, endpoint: str, keys: Folder | None) -> None:
+        try:
+            self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        except zmq.ZMQError as error:
+            raise no_sockets(error) from None
         try:
             self._door = Door() if keys is None else KeyedDoor(self._context, keys)
             self._router = self._bound(endpoint)
-        except BaseException:
+            self.address = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
+            self.loop.start()
+        except BaseException as error:
             self._context.destroy(linger=0)
+            if isinstance(error, zmq.ZMQError):
+                raise no_sockets(error) from None
             raise
-        self.address = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
-        self.loop = Loop("windlass-bridge", "bridge", self._run)
-        self.loop.post(lambda: None)  # starts the thread
 
     def submit_stage(self, request_id: bytes, node: str, body: Body, remote: RemoteStage, detach: bool) -> None:
         """Sends a STAGE to a node; any thread."""
         request = Request(request_id, Type.STAGE, body, (), remote, ACCEPT_S, lasting=True, detach=detach)
-        self.loop.post(lambda: self._add(node, request))
+        self.loop.post(lambda: self._add(node, request), remote.fail)
 
     def cancel(self, request_id: bytes) -> None:
         """Sends CANCEL; the request ends as the node says. Any thread."""
@@ -65,8 +81,8 @@ class BridgeThread:
         with self.lock:
             asking = self.core.grants.ask(grants, incarnations, on_end)
         try:
-            self.loop.post(lambda: self._send_all(asking.sends))
-        except FailedPrecondition:
+            self.loop.post(lambda: self._send_all(asking.sends), lambda error: self._end_asking(asking, str(error)))
+        except WindlassError:
             self.release_grants([grant.id for grant in grants])
             raise
         return asking
@@ -83,9 +99,23 @@ class BridgeThread:
             sends = self.core.grants.forget(owner)
         self.loop.post(lambda: self._send_all(sends), late=True)
 
+    def forget_from_finalizer(self, owner: object) -> None:
+        """The same, later, and without a lock: whoever runs this may hold it."""
+        self._forgotten.append(owner)
+        self.loop.post_from_finalizer(self.take_forgotten)
+
+    def take_forgotten(self) -> None:
+        """Does what finalizers left to do. Any thread; whoever looks at the grants does it before."""
+        while self._forgotten:
+            try:
+                owner = self._forgotten.popleft()
+            except IndexError:
+                return
+            self.forget_grants(owner)
+
     def close(self) -> None:
         """Cancels what runs (but for what is detached), says BYE to the nodes and ends the thread."""
-        self.loop.close(self._begin_close)
+        self.loop.close()
 
     def _bound(self, endpoint: str) -> zmq.Socket[bytes]:
         router = self._context.socket(zmq.ROUTER)
@@ -110,21 +140,25 @@ class BridgeThread:
 
     def _run(self) -> None:
         poller = zmq.Poller()
-        poller.register(self.loop.wakeup, zmq.POLLIN)
+        poller.register(self.loop.bell.fd, zmq.POLLIN)
         for socket in (self._router, *self._door.sockets):
             poller.register(socket, zmq.POLLIN)
+        while self._close_by is None or not self._may_end():
+            poller.poll(self._poll_ms)
+            self.loop.take_commands()
+            self._turn()
+
+    def _end_all(self, fault: WindlassError | None) -> None:
+        """Whatever ended the thread: nobody waits any more, and nothing stays open."""
         try:
-            while self._close_by is None or not self._may_end():
-                poller.poll(self._poll_ms)
-                self.loop.take_commands()
-                self._turn()
-        finally:
-            self._fail_rest()
+            self._fail_rest(fault or Unavailable("the bridge was closed before the node answered"))
             self._say_bye()
-            self._door.close()
-            self._router.close(linger=_LINGER_MS)
-            self._context.term()
-            self.loop.ended()
+        finally:
+            try:
+                self._door.close()
+            finally:
+                self._router.close(linger=_LINGER_MS)
+                self._context.destroy(linger=0)
 
     def _may_end(self) -> bool:
         return not self.core.requests or time.monotonic() >= (self._close_by or 0.0)
@@ -224,6 +258,9 @@ class BridgeThread:
     # ---- Requests ----------------------------------------------------------------------------------------------------
 
     def _add(self, node: str, request: Request) -> None:
+        if self._close_by is not None:
+            run_callback(lambda: request.sink.fail(FailedPrecondition("the bridge is closed; open a new one")))
+            return
         with self.lock:
             error = self.core.submit(node, request, time.monotonic())
         if error is not None:
@@ -269,11 +306,16 @@ class BridgeThread:
                 self._send_cancel(request.id)
         self._tell()
 
-    def _fail_rest(self) -> None:
+    def _fail_rest(self, why: WindlassError) -> None:
         for request in self.core.requests.all():
-            self._end(request.id, Unavailable("the bridge was closed before the node answered"))
+            self._end(request.id, copy.copy(why))
         with self.lock:
-            self.core.grants.fail_all("the bridge was closed before the node answered")
+            self.core.grants.fail_all(str(why))
+        self._tell()
+
+    def _end_asking(self, asking: Asking, why: str) -> None:
+        with self.lock:
+            self.core.grants.end(asking, why)
         self._tell()
 
     def _say_bye(self) -> None:

@@ -8,6 +8,7 @@ refused by its pid.
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from ._credits import BULK, FEATURE, Credits
 from ._errors import (
     Cancelled,
     Code,
+    FailedPrecondition,
     InvalidArgument,
     ResourceExhausted,
     Unavailable,
@@ -27,9 +29,9 @@ from ._errors import (
     WindlassError,
 )
 from ._keys_curve import Credentials
-from ._link import Link
+from ._link import Link, no_sockets
 from ._loop import Loop
-from ._reply import Sink, error_of_body
+from ._reply import Reply, Sink, error_of_body
 from ._requests import SPARE, Body, Request, Requests, run_callback
 from ._wire import Header, Message, Type
 
@@ -46,11 +48,12 @@ class Channel:
     def __init__(self, endpoint: str, *, role: str = "client", credentials: Credentials | None = None) -> None:
         self.endpoint = endpoint
         self._credentials = credentials
-        self.loop = Loop(f"windlass-{role}", role, self._run)
+        self.loop = Loop(f"windlass-{role}", role, self._run, self._end_all, self._begin_close)
         self._role = role
         self._requests = Requests()  # from here on: the thread's
         self._credits = Credits()
         self._waiting: deque[bytes] = deque()  # bulk that is not sent yet, in order; what has ended is passed over
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._link: Link | None = None
         self._greeting_by = 0.0
         self._hello_id = b""
@@ -74,8 +77,13 @@ class Channel:
         may take as long as it takes while signs of life go back and forth. `detach`: it goes on after close().
         """
         request = Request(request_id or _wire.new_id(), kind, body, tuple(columns), sink, timeout, lasting, detach)
-        self.loop.post(lambda: self._add(request))
+        self.loop.post(lambda: self._add(request), sink.fail)
         return request.id
+
+    def tell_from_finalizer(self, kind: Type, body: dict[str, Any], timeout: float) -> None:
+        """Hands over a request whose answer nobody waits for. It takes no lock and never raises."""
+        request = Request(_wire.new_id(), kind, body, (), Reply(), timeout)
+        self.loop.post_from_finalizer(lambda: self._add(request))
 
     def cancel(self, request_id: bytes) -> None:
         """Sends CANCEL for a request; it ends as the daemon says."""
@@ -87,30 +95,32 @@ class Channel:
 
     def close(self) -> None:
         """Cancels what runs, says BYE and ends the thread. Calling it again, or in a forked child, does nothing."""
-        self.loop.close(self._begin_close)
+        self.loop.close()
 
     # ---- The thread --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        while self._close_by is None or not self._may_end():
+            self._wait()
+            self.loop.take_commands()
+            self._take_messages()
+            self._look_at_the_clock()
+
+    def _end_all(self, fault: WindlassError | None) -> None:
+        """Whatever ended the thread: nobody waits any more, and nothing stays open."""
         try:
-            while self._close_by is None or not self._may_end():
-                self._wait()
-                self.loop.take_commands()
-                self._take_messages()
-                self._look_at_the_clock()
-        finally:
-            self._requests.fail_all(Unavailable("the client's thread ended"))
+            self._requests.fail_all(fault or Unavailable(f"the {self._role} was closed before the answer came"))
             self._drop_link(say_bye=True)
-            self._context.term()
-            self.loop.ended()
+        finally:
+            if self._context is not None:
+                self._context.destroy(linger=0)
 
     def _may_end(self) -> bool:
         return not self._requests or time.monotonic() >= (self._close_by or 0.0)
 
     def _wait(self) -> None:
         poller = zmq.Poller()
-        poller.register(self.loop.wakeup, zmq.POLLIN)
+        poller.register(self.loop.bell.fd, zmq.POLLIN)
         until = self._requests.next_moment()
         if self._link is not None:
             poller.register(self._link.socket, self._link.wanted)
@@ -189,9 +199,12 @@ class Channel:
 
     def _connect(self) -> None:
         try:
+            if self._context is None:
+                self._context = zmq.Context()
             self._link = Link(self._context, self.endpoint, self._credentials)
         except zmq.ZMQError as error:
-            self._requests.fail_all(Unavailable(f"{self._unreachable()} ({error})"))
+            out = error.errno in (errno.EMFILE, errno.ENFILE)
+            self._requests.fail_all(no_sockets(error) if out else Unavailable(f"{self._unreachable()} ({error})"))
             return
         self._hello()
 
@@ -259,6 +272,10 @@ class Channel:
     # ---- Requests ----------------------------------------------------------------------------------------------------
 
     def _add(self, request: Request) -> None:
+        if self._close_by is not None:
+            closed = FailedPrecondition(f"the {self._role} is closed; open a new one")
+            run_callback(lambda: request.sink.fail(closed))
+            return
         if len(self._requests) >= REQUESTS_MAX:
             full = ResourceExhausted(
                 f"this client has {REQUESTS_MAX} requests under way, as many as one may: wait for answers",

@@ -14,6 +14,7 @@ from ._channel import Channel
 from ._errors import Code, InvalidArgument, StageError, Unimplemented
 from ._keys import Folder, Role
 from ._keys_curve import dialling, role_towards_node
+from ._loop import Turn
 from ._match import offers_to_tasks, solve
 from ._match_remote import decode_placement, encode_problem
 from ._problem import Placement, Problem
@@ -75,7 +76,8 @@ class Client:
         endpoint = endpoint_of(address)
         credentials = dialling(endpoint, keys, server, insecure, Role.NODE)
         self._channel = Channel(endpoint, role=role_towards_node(credentials), credentials=credentials)
-        self._finalizer = weakref.finalize(self, self._channel.close)
+        self._finalizer = weakref.finalize(self, self._channel.loop.let_go)  # may run in the middle of anything
+        self._finalizer.atexit = False  # the loop minds that
 
     @property
     def address(self) -> str:
@@ -99,7 +101,7 @@ class Client:
     def submit_stage(
         self, transfers: Iterable[Transfer], *, detach: bool = False, progress: ProgressArgument = None
     ) -> StageFuture:
-        """Stages in the daemon; answers once the daemon has accepted the call. `progress` is told in another thread."""
+        """Stages in the daemon; answers once that has accepted the call. `progress` is told in a thread of its own."""
         request = StageRequest(transfers)
         return self._submit(request, detach, progress)
 
@@ -124,14 +126,15 @@ class Client:
 
         There is no fallback: FailedPrecondition once the daemon was restarted or the connection lost.
         """
-        return ClientSession(functools.partial(RemoteSession, self), offers, options)
+        return ClientSession(functools.partial(RemoteSession, self), offers, options, Turn(self._channel.loop))
 
     def close(self) -> None:
         """Cancels what was submitted (but for `detach`), waits for the daemon's answer, and closes the connection."""
         for future in list(self._here):
             future.cancel()
             future.wait()
-        self._finalizer()
+        self._finalizer.detach()
+        self._channel.close()
 
     def __enter__(self) -> Client:
         return self
@@ -164,9 +167,9 @@ class Client:
                 self._channel.abandon(request_id)
             raise
 
-    def send(self, kind: Type, body: dict[str, Any]) -> None:
-        """Sends one request of the protocol whose answer nobody waits for."""
-        self._channel.submit(kind, body, Reply(), timeout=self._timeout)
+    def tell_from_finalizer(self, kind: Type, body: dict[str, Any]) -> None:
+        """Sends one request of the protocol whose answer nobody waits for. It takes no lock and never raises."""
+        self._channel.tell_from_finalizer(kind, body, self._timeout)
 
     def place(
         self,
@@ -186,7 +189,8 @@ class Client:
     ) -> RemoteStage:
         """Hands a STAGE over without waiting for anything."""
         request_id = new_id()
-        remote = RemoteStage(request.transfers, lambda: self._channel.cancel(request_id), progress)
+        callbacks = self._channel.loop.callbacks
+        remote = RemoteStage(request.transfers, lambda: self._channel.cancel(request_id), callbacks, progress)
         self._channel.submit(
             Type.STAGE,
             functools.partial(request.body, detach=detach),

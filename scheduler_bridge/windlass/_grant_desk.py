@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ._bridge_thread import BridgeThread
-from ._grants import Asking, Grant
+from ._grant import Asking, Grant
+from ._loop import Turn
 from ._nodes import Reported
 
 
@@ -32,7 +33,8 @@ class Desk:
 
     def look(self, owner: object, known: Mapping[str, int]) -> Seen:
         """The nodes that are not dead; of those that have not changed since `known` only that."""
-        self._thread.loop.refuse_fork()
+        self._thread.loop.refuse_dead()
+        self._thread.take_forgotten()
         with self._thread.lock:
             core = self._thread.core
             nodes = core.nodes.reported(known, owner)
@@ -52,7 +54,8 @@ class Desk:
 
     def claim(self, owner: object, ids: list[bytes]) -> list[bytes]:
         """As `GrantBook.claim`."""
-        self._thread.loop.refuse_fork()
+        self._thread.loop.refuse_dead()
+        self._thread.take_forgotten()
         with self._thread.lock:
             return self._thread.core.grants.claim(owner, ids)
 
@@ -65,6 +68,15 @@ class Desk:
         """Gives back all that a session holds; in a forked child nothing."""
         if os.getpid() == self._thread.loop.pid:
             self._thread.forget_grants(owner)
+
+    def forget_from_finalizer(self, owner: object) -> None:
+        """The same, later, and without a lock."""
+        if os.getpid() == self._thread.loop.pid:
+            self._thread.forget_from_finalizer(owner)
+
+    def turn(self) -> Turn:
+        """What a session's calls hold, one at a time."""
+        return Turn(self._thread.loop)
 
 
 class Answers:

@@ -8,14 +8,14 @@ the end of a connection leaves open is told by the first report over the next on
 
 from __future__ import annotations
 
-import enum
 import itertools
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ._errors import Code
+from ._grant import Asking, Grant, Phase, Send
 from ._listed_grants import is_id
 from ._wire import Header, Message, Type, new_id
 
@@ -27,64 +27,6 @@ IDS_PER_MESSAGE_MAX = 10_000  # ids to renew or release in one message
 RENEWALS = 4  # so many renewals are sent in the time of one lease
 
 _log = logging.getLogger("windlass.bridge")
-
-Send = tuple[bytes, Message]
-
-
-class Phase(enum.Enum):
-    """Where a grant stands. What is LEAVING takes nothing any more, and is released until the node has heard it."""
-
-    ASKED = "asked"
-    HELD = "held"
-    LEAVING = "leaving"
-
-
-@dataclass(eq=False, slots=True)
-class Grant:
-    """A part of an offer for one task. `owner` stands for the session; None: of somebody else's bridge."""
-
-    id: bytes
-    node: str
-    offer: str
-    epoch: int
-    amounts: dict[str, int]  # in units
-    devices: dict[str, list[list[int]]]  # by kind: [number, share in units]
-    exclusive: bool = False
-    about: dict[str, Any] = field(default_factory=dict)
-    owner: object | None = None
-    phase: Phase = Phase.ASKED
-    restored: bool = False  # not placed by this session: it came back
-    version: int = 0  # of what the node holds, when it said that it holds this
-    until: float = 0.0  # when its lease is over for certain
-
-    @property
-    def placed_by(self) -> object | None:
-        """The session that placed it and has it in its own books; None where it is held beside any session."""
-        return None if self.restored else self.owner
-
-    def body(self) -> dict[str, Any]:
-        """As GRANT has it."""
-        told: dict[str, Any] = {
-            "id": self.id,
-            "offer": self.offer,
-            "epoch": self.epoch,
-            "amounts": self.amounts,
-            "devices": self.devices,
-            "exclusive": self.exclusive,
-        }
-        if self.about:
-            told["about"] = self.about
-        return told
-
-
-class Asking:
-    """What one call asks for; `refused` tells why by id, and `on_end` is called once nothing is open."""
-
-    def __init__(self, on_end: Callable[[], None]) -> None:
-        self.sends: list[Send] = []  # for whoever asked to send
-        self.refused: dict[bytes, str] = {}
-        self.open = 0
-        self.on_end = on_end
 
 
 @dataclass(eq=False)
@@ -113,6 +55,7 @@ class GrantBook:
         self._by_node: dict[str, dict[bytes, Grant]] = {}
         self._placed: dict[str, dict[object | None, dict[bytes, Grant]]] = {}  # the same by who placed them
         self._sent: dict[bytes, _Sent] = {}  # by the id of the request
+        self._askings: set[Asking] = set()  # of which something is open
         self._releasing: dict[bytes, tuple[bytes, list[Grant]]] = {}  # likewise: to whom, what
         self._claims: dict[bytes, object] = {}  # ids to come back: whose
         self._unwanted: dict[bytes, float] = {}  # given up or back unheard: until when a node may still hold them
@@ -121,10 +64,10 @@ class GrantBook:
 
     # ---- What sessions ask -------------------------------------------------------------------------------------------
 
-    def ask(self, grants: Iterable[Grant], incarnations: dict[str, str], on_end: Callable[[], None]) -> Asking:
+    def ask(self, grants: list[Grant], incarnations: dict[str, str], on_end: Callable[[], None]) -> Asking:
         """Books the grants and tells what to send, one message a node as a rule. `incarnations` are those of the nodes
         that were matched on: one that has started anew since grants nothing."""
-        asking = Asking(on_end)
+        asking = Asking(grants, on_end)
         by_node: dict[str, list[Grant]] = {}
         for grant in grants:
             by_node.setdefault(grant.node, []).append(grant)
@@ -143,7 +86,9 @@ class GrantBook:
             if entry.grants:
                 for part in _parts(own, PER_MESSAGE_MAX):
                     asking.sends.append(self._message(entry, part, [], asking))
-        if not asking.open:
+        if asking.open:
+            self._askings.add(asking)
+        else:
             self._later(asking.on_end)
         return asking
 
@@ -323,7 +268,7 @@ class GrantBook:
             if grant.id not in refused and grant.phase is Phase.ASKED:
                 grant.phase = Phase.HELD
                 grant.version = version if type(version) is int else 0
-        self._close(sent)
+        self._close(sent.asking)
 
     def failed(self, request_id: bytes, why: str) -> list[Send]:
         """A message could not be sent."""
@@ -347,10 +292,25 @@ class GrantBook:
         """A node is dead; should it come back, it registers."""
         self._untold.discard(node)
 
+    def end(self, asking: Asking, why: str) -> None:
+        """No answer will come: what is open is refused, also where the book has lost sight of it."""
+        if asking not in self._askings:
+            return
+        for request_id in [request_id for request_id, sent in self._sent.items() if sent.asking is asking]:
+            self._end(self._sent.pop(request_id), why, certain=False)
+        if asking.open:
+            for grant in asking.grants:
+                if grant.phase is Phase.ASKED:
+                    asking.refused.setdefault(grant.id, f"node {grant.node}: {why}")
+            asking.open = 1
+            self._close(asking)
+
     def fail_all(self, why: str) -> None:
         """The bridge closes: whoever waits is told."""
         for routing in {sent.routing for sent in self._sent.values()}:
             self.lost(routing, why)
+        for asking in list(self._askings):
+            self.end(asking, why)
 
     def tick(self, now: float) -> list[Send]:
         """Tells the time; to be called after the table's own tick."""
@@ -455,7 +415,7 @@ class GrantBook:
         open_ = [grant for grant in sent.grants if grant.phase is Phase.ASKED]
         for grant in open_:
             self._refuse(sent, grant, why, certain)
-        self._close(sent)
+        self._close(sent.asking)
         return [] if certain else self._released(open_)
 
     def _refuse(self, sent: _Sent, grant: Grant, why: str, certain: bool) -> None:
@@ -468,12 +428,13 @@ class GrantBook:
         if certain:
             self._remove(grant)
 
-    def _close(self, sent: _Sent) -> None:
-        if sent.asking is None:
+    def _close(self, asking: Asking | None) -> None:
+        if asking is None:
             return
-        sent.asking.open -= 1
-        if not sent.asking.open:
-            self._later(sent.asking.on_end)
+        asking.open -= 1
+        if not asking.open:
+            self._askings.discard(asking)
+            self._later(asking.on_end)
 
     def _went_by_old_news(self, node: str) -> None:
         entry = self.nodes.find(node)

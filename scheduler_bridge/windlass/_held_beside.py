@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from . import _inputs
-from ._grants import Grant
+from ._grant import Grant
 from ._inputs._session import Book, OfferBatch, number_of
 
 BY_STATE = "node.state"  # the node takes no new tasks

@@ -6,6 +6,7 @@ one daemon ever reaches its successor.
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from . import _wire
+from ._errors import ResourceExhausted, Unavailable, WindlassError
 from ._keys_curve import Credentials
 
 _BROKEN = (
@@ -30,6 +32,14 @@ _REFUSALS: dict[int, str] = {
 _LINGER_MS = 200  # for the BYE
 _HEARTBEAT_MS = 5_000
 _SILENCE_MS = 30_000  # as long as a daemon may be silent in the middle of a call
+
+
+def no_sockets(error: zmq.ZMQError) -> WindlassError:
+    """Why ZeroMQ gives neither context nor socket."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        said = "no descriptor is left for a socket: close files that are not needed, or raise the limit (ulimit -n)"
+        return ResourceExhausted(said, retryable=True)
+    return Unavailable(f"ZeroMQ gives no socket: {error.strerror}")
 
 
 class Link:

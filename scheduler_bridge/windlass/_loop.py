@@ -1,41 +1,61 @@
 """A background thread with a queue of commands: what Channel and Bridge share.
 
-Callers wake the thread through an eventfd; the lock guards the queue and is never held across I/O. A forked child is
-refused by its pid.
+Callers append commands and ring a bell. No lock is taken for that, so a finalizer, which the garbage collector runs in
+whatever thread and in the middle of anything, may hand over work, too. A forked child is refused by its pid. Whatever
+ends the thread, what is queued is ended with an error.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 
-from ._errors import FailedPrecondition
+from ._callbacks import Callbacks
+from ._errors import FailedPrecondition, Internal, WindlassError
+from ._threads import Bell, started
+
+EXIT_S = 10.0  # what the end of the interpreter gives a callback that still runs
 
 Command = Callable[[], None]
+Drop = Callable[[WindlassError], None]
+
+_log = logging.getLogger("windlass.client")
+
+
+def _nobody_waits(error: WindlassError) -> None:
+    """Of a command whose end nobody is told."""
 
 
 class Loop:
-    """The thread is started by the first `post`; `run` is what it does and calls `take_commands` and, last, `ended`."""
+    """The thread is started by `start` or the first `post`. `run` is what it does, and calls `take_commands`; `end` is
+    its last act, told None after `close` and else the fault that ended it; `last` is the command by which it closes."""
 
-    def __init__(self, name: str, what: str, run: Callable[[], None]) -> None:
-        self.wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    def __init__(
+        self, name: str, what: str, run: Callable[[], None], end: Callable[[WindlassError | None], None], last: Command
+    ) -> None:
+        self.bell = Bell()
         self.pid = os.getpid()
+        self.callbacks = Callbacks(f"{name}-callbacks", self.is_own_thread)
         self._name = name
         self._what = what
         self._run = run
-        self._lock = threading.Lock()  # guards the three below
-        self._commands: deque[Command] = deque()
+        self._end = end
+        self._last = last
+        self._starting = threading.Lock()  # guards the start alone
+        self._commands: deque[tuple[Command, Drop]] = deque()
         self._closing = False
+        self._over = False
+        self._fault: WindlassError | None = None
         self._thread: threading.Thread | None = None
-
-    @property
-    def closed(self) -> bool:
-        return self._closing
+        self._ident: int | None = None
+        self._at_exit: weakref.finalize[[], Loop] | None = None
 
     def is_own_thread(self) -> bool:
-        return threading.current_thread() is self._thread
+        return threading.get_ident() == self._ident
 
     def refuse_fork(self) -> None:
         if os.getpid() != self.pid:
@@ -45,52 +65,124 @@ class Loop:
             )
 
     def refuse_own_thread(self) -> None:
+        """To be called before any wait, and before any lock that is held during one: finalizers of the caller's and
+        handlers of logs may run in this thread."""
         if self.is_own_thread():
             raise FailedPrecondition(
-                f"a callback of this {self._what} cannot wait for an answer, which comes in the same thread; "
-                "do it in a thread of your own"
+                f"this is the {self._what}'s own thread, in which answers come: a finalizer or a log handler cannot "
+                "wait for one there; do it in a thread of your own"
             )
 
-    def post(self, command: Command, late: bool = False) -> None:
-        """Has the thread run a command. Once closed, `late` ones are dropped: what they name has ended or will."""
+    def refuse_dead(self) -> None:
+        """In a forked child, and where a fault has ended the thread: what was heard last is no longer so."""
         self.refuse_fork()
-        with self._lock:
-            if self._closing:
-                if late:
-                    return
-                raise FailedPrecondition(f"the {self._what} is closed; open a new one")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
-            self._commands.append(command)
-            os.eventfd_write(self.wakeup, 1)
+        if self._fault is not None:
+            raise self._refusal()
 
-    def close(self, last: Command) -> None:
-        """Posts the last command and waits for the thread's end. Again, or in a forked child, it does nothing."""
+    def post(self, command: Command, drop: Drop = _nobody_waits, late: bool = False) -> None:
+        """Has the thread run a command, or `drop` told why it never will. Once closed, `late` ones are passed over:
+        what they name has ended or will."""
+        self.refuse_fork()
+        if self._closing or (self._thread is None and not late and not self.start()):
+            if late:
+                return
+            raise self._refusal()
+        self._commands.append((command, drop))
+        self.bell.ring()
+        if self._over:  # it may have looked before this was there
+            self._drop_rest()
+
+    def post_from_finalizer(self, command: Command) -> None:
+        """As `post`, but takes no lock and never raises. Nobody may wait for the command."""
+        if os.getpid() == self.pid and self._thread is not None and not self._closing:
+            self._commands.append((command, _nobody_waits))
+            self.bell.ring()
+
+    def start(self) -> bool:
+        """False where it is closed; ResourceExhausted where no thread can be had: then the next post tries again."""
+        with self._starting:
+            if self._thread is None and not self._closing:
+                self._thread = started(self._name, self._main)
+            return self._thread is not None
+
+    def let_go(self) -> None:
+        """Begins to close, and waits for nothing; for finalizers. In a forked child it does nothing."""
+        if os.getpid() != self.pid or self._closing:
+            return
+        self._closing = True
+        if self._thread is None:
+            self.bell.close()
+        else:
+            self._commands.append((self._last, _nobody_waits))
+            self.bell.ring()
+
+    def close(self, callbacks_s: float | None = None) -> None:
+        """Posts the last command and waits for the end of the thread and, so long, of the last callback; a thread does
+        not wait for itself, nor the library's for the callers'. In a forked child it does nothing."""
         if os.getpid() != self.pid:
             return
-        with self._lock:
-            first, self._closing = not self._closing, True
+        with self._starting:
+            self.let_go()
             thread = self._thread
-            if first and thread is not None:
-                self._commands.append(last)
-                os.eventfd_write(self.wakeup, 1)
-        if first and thread is None:
-            os.close(self.wakeup)
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and not self.is_own_thread():
             thread.join()
+            self.callbacks.join(callbacks_s)
 
     def take_commands(self) -> None:
         """The thread runs what was posted."""
-        try:
-            os.eventfd_read(self.wakeup)
-        except BlockingIOError:
-            return
+        self.bell.hush()
         while self._commands:
-            self._commands.popleft()()
+            command, drop = self._commands.popleft()
+            try:
+                command()
+            except Exception as error:
+                _log.exception("a fault of the %s's thread", self._what)
+                drop(Internal(f"a fault of Windlass in the {self._what}'s thread: {error!r}"))
 
-    def ended(self) -> None:
-        """The thread's last act, after which nothing is posted any more."""
-        with self._lock:
-            self._closing = True
-        os.close(self.wakeup)
+    def _main(self) -> None:
+        self._ident = threading.get_ident()
+        self._at_exit = weakref.finalize(self, self.close, EXIT_S)
+        try:
+            self._run()
+        except BaseException as error:
+            self._fault = Internal(f"the {self._what}'s thread has ended by a fault of Windlass: {error!r}")
+            _log.critical("the %s's thread has ended by a fault", self._what, exc_info=True)
+        try:
+            self._end(self._fault)
+        except Exception:
+            _log.exception("the %s's thread ends by another fault", self._what)
+        finally:
+            self._closing = self._over = True
+            self._drop_rest()
+            self.callbacks.end()
+            self._at_exit.detach()
+            self._ident = None  # another thread may get it
+            self.bell.close()
+
+    def _drop_rest(self) -> None:
+        while True:
+            try:
+                _, drop = self._commands.popleft()
+            except IndexError:
+                return
+            drop(self._refusal())
+
+    def _refusal(self) -> WindlassError:
+        if self._fault is not None:
+            return Internal(f"{self._fault}. Open a new {self._what}")
+        return FailedPrecondition(f"the {self._what} is closed; open a new one")
+
+
+class Turn:
+    """A lock that is held while answers of a Loop are waited for: its thread is refused, and never waits for it."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._loop.refuse_own_thread()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable
 from typing import Any
 
 from ._errors import Unavailable
 from ._inputs._options import Options
+from ._loop import Turn
 from ._match import cutter, say_fallback
 from ._session_backend import SessionBackend
 from ._session_core import OpenBackend, SessionCore, SessionOffer
@@ -24,9 +26,11 @@ class Session:
     def __init__(self, offers: Any, **options: Any) -> None:
         self._begin(SessionCore(open_here, cutter(), options), offers)
 
-    def _begin(self, core: SessionCore, offers: Any) -> None:
+    def _begin(
+        self, core: SessionCore, offers: Any, turn: contextlib.AbstractContextManager[Any] | None = None
+    ) -> None:
         self._core = core
-        self._lock = threading.RLock()
+        self._lock = turn or threading.RLock()
         try:
             core.add(offers)
         except BaseException:
@@ -89,8 +93,8 @@ class Session:
 class ClientSession(Session):
     """A Session whose offers a daemon keeps; `Client.session` makes it."""
 
-    def __init__(self, open_backend: OpenBackend, offers: Any, options: dict[str, Any]) -> None:
-        self._begin(SessionCore(open_backend, cutter(), options), offers)
+    def __init__(self, open_backend: OpenBackend, offers: Any, options: dict[str, Any], turn: Turn) -> None:
+        self._begin(SessionCore(open_backend, cutter(), options), offers, turn)
 
 
 def open_here(options: Options) -> SessionBackend:

@@ -37,8 +37,8 @@ class Caller(Protocol):
     def call(self, kind: Type, body: dict[str, Any], columns: Sequence[Column] = ()) -> Message:
         """Sends one request and waits for its RESULT."""
 
-    def send(self, kind: Type, body: dict[str, Any]) -> None:
-        """Sends one request whose answer nobody waits for."""
+    def tell_from_finalizer(self, kind: Type, body: dict[str, Any]) -> None:
+        """Sends one request whose answer nobody waits for. It takes no lock and never raises."""
 
 
 class RemoteSession:
@@ -201,8 +201,7 @@ class RemoteSession:
 
 def _forget(client: Caller, number: int) -> None:
     """Ends a session that nobody refers to any more."""
-    with contextlib.suppress(WindlassError):
-        client.send(Type.SESSION, {"op": "close", "session": number})
+    client.tell_from_finalizer(Type.SESSION, {"op": "close", "session": number})
 
 
 def _count(body: dict[str, Any], name: str) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ._callbacks import Callbacks
 from ._errors import Cancelled, Code, InvalidArgument, StageError, Unavailable, WindlassError, stage_error_of
 from ._reply import Silence
 from ._stage import Counts, StageFuture, StageReport, Transfer, report_from_body
@@ -19,12 +20,16 @@ class RemoteStage:
     """The Sink of one STAGE. `accepted` ends with the daemon's first word: the StageFuture, or the refusal."""
 
     def __init__(
-        self, transfers: Sequence[Transfer], ask_cancel: Callable[[], Any], progress: ProgressArgument = None
+        self,
+        transfers: Sequence[Transfer],
+        ask_cancel: Callable[[], Any],
+        callbacks: Callbacks,
+        progress: ProgressArgument = None,
     ) -> None:
         self._transfers = transfers
         self._begun = time.monotonic()
         self.sent = False
-        self.future = StageFuture(ask_cancel, progress)
+        self.future = StageFuture(ask_cancel, progress, callbacks)
         self.accepted: concurrent.futures.Future[StageFuture] = concurrent.futures.Future()
 
     def going_out(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import windlass
-from windlass._grants import Phase
+from windlass._grant import Phase
 from windlass._wire import Message, Type
 
 UNITS = 10_000

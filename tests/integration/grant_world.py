@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 from windlass._bridge_core import BridgeCore
-from windlass._grants import Grant, Phase, Send
+from windlass._grant import Grant, Phase, Send
 from windlass._wire import Header, Message, Type, new_id
 
 LEASE = 20.0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from grant_world import LEASE, Node, World
-from windlass._grants import Phase
+from windlass._grant import Phase
 from windlass._listed_grants import listed_fault
 from windlass._wire import Type, new_id
 

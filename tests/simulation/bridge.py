@@ -16,7 +16,7 @@ from windlass._bridge_core import BridgeCore
 from windlass._bridge_thread import BridgeThread
 from windlass._door import Door
 from windlass._errors import WindlassError
-from windlass._grants import Grant, Phase
+from windlass._grant import Grant, Phase
 from windlass._nodes import State
 from windlass._requests import Request
 from windlass._wire import Message, Type

@@ -16,6 +16,7 @@ from .._stage_paths import is_local
 from .._stage_progress import ProgressArgument, Teller
 from .._stage_report import StageReport, checked_on_error, raise_or_report
 from .._stage_transfer import Transfer
+from .._threads import started
 from ._call import Call
 from ._faults import Fault
 from ._places import Places
@@ -69,7 +70,11 @@ def submit_stage(
         finally:
             places.close()
 
-    threading.Thread(target=run, name="windlass-legacy-stage", daemon=True).start()
+    try:
+        started("windlass-legacy-stage", run)
+    except BaseException:
+        places.close()
+        raise
     return future
 
 
