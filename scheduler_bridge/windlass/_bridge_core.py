@@ -22,6 +22,7 @@ from ._listed_grants import listed_fault
 from ._nodes import Entry, NodeTable, State
 from ._reply import error_of_body
 from ._requests import Request, Requests
+from ._seldom import Seldom
 from ._wire import Header, Message, Type
 
 OBSERVERS_MAX = 1000
@@ -48,6 +49,7 @@ class BridgeCore:
         self.grants = GrantBook(self.nodes, lease=lease, now=now, later=self.untold.append)
         self.incarnation = secrets.token_hex(8)
         self.dropped = 0
+        self._seldom = Seldom()
         self._timing = {
             "beat_ms": round(beat * 1000),
             "suspect_ms": round(suspect_after * 1000),
@@ -142,6 +144,29 @@ class BridgeCore:
     def _end_waiting(self, entry: Entry, why: str) -> None:
         for request_id in self.flow.ended(entry.name):
             self.end(request_id, Unavailable(why))
+
+    def unread(
+        self, routing: bytes, request_id: bytes | None, message: Message | None, why: str, now: float
+    ) -> list[Send]:
+        """A message that cannot be read, or was not thought of: what it answers ends, and whoever asks is told."""
+        self.dropped += 1
+        entry = self.nodes.of(routing)
+        who = f"node {entry.name}" if entry is not None else "a peer that is no node"
+        unsaid = self._seldom.due(who, now)
+        if unsaid is not None:
+            _log.warning("%s sent what the protocol does not allow: %s; %d more since the last time", who, why, unsaid)
+        if request_id is None:
+            return []
+        self.flow.heard(routing, request_id)
+        sends = self.grants.unread(routing, request_id, f"its answer cannot be read: {why}")
+        if sends is not None:
+            return sends
+        if self._at.get(request_id) == routing:
+            self.end(request_id, Unavailable(f"{who} sent an answer that cannot be read: {why}"))
+            return [(routing, Message(Header(Type.CANCEL, _wire.new_id()), {"request": request_id}))]
+        if message is None:
+            return [_error_to(routing, request_id, Code.INVALID_ARGUMENT, why)]
+        return [] if message.header.type in _ANSWERS else [_error(routing, message, Code.INTERNAL, why)]
 
     # ---- Handlers ----------------------------------------------------------------------------------------------------
 
@@ -336,6 +361,8 @@ def _say_hello(routing: bytes, message: Message) -> Send:
 
 
 def _error(routing: bytes, message: Message, code: Code, text: str) -> Send:
-    return routing, Message(
-        Header(Type.ERROR, message.header.id), {"code": int(code), "message": text, "retryable": False}
-    )
+    return _error_to(routing, message.header.id, code, text)
+
+
+def _error_to(routing: bytes, request_id: bytes, code: Code, text: str) -> Send:
+    return routing, Message(Header(Type.ERROR, request_id), {"code": int(code), "message": text, "retryable": False})

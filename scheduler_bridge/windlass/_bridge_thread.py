@@ -7,6 +7,7 @@ judged dead, what has arrived is read.
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 import time
 from collections import deque
@@ -17,8 +18,16 @@ import zmq
 from . import _wire
 from ._authority import ANSWERS
 from ._bridge_core import BridgeCore
-from ._door import Door, KeyedDoor
-from ._errors import Cancelled, Code, FailedPrecondition, ResourceExhausted, Unavailable, WindlassError
+from ._door import Door, KeyedDoor, Refusal
+from ._errors import (
+    Cancelled,
+    Code,
+    FailedPrecondition,
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+    WindlassError,
+)
 from ._grant import Asking, Grant, Send
 from ._keys import Folder
 from ._link import no_sockets
@@ -33,6 +42,8 @@ _TURN_MAX = 5000  # messages read before the clock is looked at
 _LINGER_MS = 200  # for the BYE
 _PING_MS = 5000
 _QUEUE_MAX = 10_000  # messages that wait for this thread, of each peer: what a node says in minutes
+
+_log = logging.getLogger("windlass.bridge")
 
 
 class BridgeThread:
@@ -188,24 +199,34 @@ class BridgeThread:
         self._tell()
 
     def _take(self, frames: list[zmq.Frame]) -> None:
-        routing = frames[0].bytes
-        self._door.heard(frames, time.monotonic())
+        """One message. Whatever it is, it costs nobody else anything."""
+        routing, now = frames[0].bytes, time.monotonic()
+        message: Message | None = None
         try:
+            self._door.heard(frames, now)
             message = _wire.decode([frame.buffer for frame in frames[1:]])
+            refused = self._refusal(frames, message, now)
+            if refused is not None:
+                self._refuse(routing, message, *refused)
+                return
+            with self.lock:
+                answers = self.core.handle(routing, message, now)
         except _wire.WireError as error:
-            self.core.dropped += 1
-            if error.id is not None:
-                body = {"code": int(Code.INVALID_ARGUMENT), "message": str(error), "retryable": False}
-                self._send_to(routing, Message(Header(Type.ERROR, error.id), body))
-            return
-        refused = self._door.refusal(frames, message, time.monotonic())
-        if refused is not None:
-            self._refuse(routing, message, *refused)
-            return
-        with self.lock:
-            answers = self.core.handle(routing, message, time.monotonic())
+            with self.lock:
+                answers = self.core.unread(routing, error.id, None, str(error), now)
+        except Exception as error:
+            with self.lock:
+                known = message.header.id if message is not None else None
+                answers = self.core.unread(routing, known, message, repr(error), now)
         self._send_all(answers)
         self._send_bulk()
+
+    def _refusal(self, frames: list[zmq.Frame], message: Message, now: float) -> Refusal | None:
+        try:
+            return self._door.refusal(frames, message, now)
+        except Exception:  # whose it is, is not known: it is served to nobody
+            _log.exception("a message came of which the sender cannot be told")
+            return Code.PERMISSION_DENIED, "the sender of this message cannot be told"
 
     def _send_all(self, sends: Iterable[Send]) -> None:
         """Sends; a GRANT or RELEASE that cannot leave is told to the book."""
@@ -273,8 +294,10 @@ class BridgeThread:
         core = self.core
         while (bulk := core.flow.next()) is not None:
             request, frames = bulk.request, bulk.frames
-            if isinstance(frames, _wire.WireError):
-                self._end(request.id, ResourceExhausted(str(frames)))
+            if isinstance(frames, Exception):
+                large = isinstance(frames, _wire.WireError)
+                told = ResourceExhausted(str(frames)) if large else InvalidArgument(f"it cannot be sent: {frames}")
+                self._end(request.id, told)
                 continue
             error = self._send_frames(bulk.routing, frames)
             if error is None:

@@ -9,6 +9,7 @@ refused by its pid.
 from __future__ import annotations
 
 import errno
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from ._link import Link, no_sockets
 from ._loop import Loop
 from ._reply import Reply, Sink, error_of_body
 from ._requests import SPARE, Body, Request, Requests, run_callback
+from ._seldom import Seldom
 from ._wire import Header, Message, Type
 
 GREETING_S = 3.0  # from the attempt to connect until the WELCOME
@@ -40,6 +42,8 @@ CLOSE_S = 10.0  # what close() gives its transfers to end
 REQUESTS_MAX = 10_000  # under way and waiting, of one client
 _POLL_MAX_S = 60.0
 _ANSWERS = frozenset({Type.RESULT, Type.ERROR, Type.PROGRESS})
+
+_log = logging.getLogger("windlass.client")
 
 
 class Channel:
@@ -50,7 +54,8 @@ class Channel:
         self._credentials = credentials
         self.loop = Loop(f"windlass-{role}", role, self._run, self._end_all, self._begin_close)
         self._role = role
-        self._requests = Requests()  # from here on: the thread's
+        self._seldom = Seldom()  # from here on: the thread's
+        self._requests = Requests()
         self._credits = Credits()
         self._waiting: deque[bytes] = deque()  # bulk that is not sent yet, in order; what has ended is passed over
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
@@ -151,12 +156,30 @@ class Channel:
             link.flush()
 
     def _take(self, frames: Sequence[zmq.Frame]) -> None:
+        """One message. Whatever it is, it costs no more than the call that it answers."""
+        message: Message | None = None
         try:
             message = _wire.decode([frame.buffer for frame in frames])
+            self._serve(message)
         except _wire.WireError as error:
-            if error.id is not None:
-                self._requests.end(error.id, self._odd_answer(error))
+            self._unread(error.id, error)
+        except Exception as error:
+            self._unread(message.header.id if message is not None else None, error)
+
+    def _unread(self, request_id: bytes | None, error: Exception) -> None:
+        unsaid = self._seldom.due("unread", time.monotonic())
+        if unsaid is not None:
+            _log.warning("%s; %d more since the last time", self._odd_answer(error), unsaid)
+        if request_id is None:
             return
+        if self._credits.free(request_id):
+            self._send_waiting()
+        self._requests.end(request_id, self._odd_answer(error))
+        if request_id == self._hello_id and self._link is not None and not self._link.ready:
+            self._requests.fail_all(self._odd_answer(error))
+            self._drop_link()
+
+    def _serve(self, message: Message) -> None:
         kind, request_id = message.header.type, message.header.id
         if kind in _ANSWERS and self._credits.free(request_id):
             self._send_waiting()
@@ -229,7 +252,8 @@ class Channel:
 
     def _greeted(self, message: Message) -> None:
         assert self._link is not None
-        if message.header.type == Type.WELCOME and message.body.get("version") == _wire.VERSION:
+        version = message.body.get("version")
+        if message.header.type == Type.WELCOME and type(version) is int and version == _wire.VERSION:
             self._link.ready = True
             self._credits.agree(message.body)
             unsent = self._requests.unsent()

@@ -23,11 +23,11 @@ from ._errors import Code, WindlassError
 from ._keys import AllowedFile, Folder, Role, load_own
 from ._keys_curve import Context, check_pair, curve_bytes, protect_server
 from ._keys_zap import answer_zap, bound_zap, test_refusal
+from ._seldom import Seldom
 from ._stats import count
 from ._wire import Message
 
 LIST_PERIOD_S = 1.0  # between two looks at the list
-LOG_PERIOD_S = 60.0  # a refusal is logged so often, for each reason
 _BACKLOG = 128
 _RECEIVED_AT = 128  # tcpi_bytes_received in struct tcp_info
 _EVENTS = (
@@ -75,7 +75,7 @@ class KeyedDoor(Door):
         self._connections = Connections(connections_max=_connections_max())
         self._expelled: set[int] = set()  # cut at the next turn, so that the answer may leave
         self._list_due = 0.0
-        self._said: dict[str, tuple[float, int]] = {}
+        self._seldom = Seldom()
         self._port = 0
         self.refused: Counter[str] = Counter()
         self._router: zmq.Socket[bytes] | None = None
@@ -145,21 +145,17 @@ class KeyedDoor(Door):
     def _refuse(self, reason: str, who: str, now: float, what: str = "") -> None:
         self.refused[reason] += 1
         count("refused", reason)
-        since, unsaid = self._said.get(reason, (-LOG_PERIOD_S, 0))
-        if now - since < LOG_PERIOD_S:
-            self._said[reason] = since, unsaid + 1
-            return
-        self._said[reason] = now, 0
-        _log.warning("a peer is refused (%s): %s; %d more since the last time", reason, what or who or "no key", unsaid)
+        unsaid = self._seldom.due(reason, now)
+        if unsaid is not None:
+            said = what or who or "no key"
+            _log.warning("a peer is refused (%s): %s; %d more since the last time", reason, said, unsaid)
 
     def _look_at_list(self, now: float) -> None:
         try:
             if self._allowed.refresh():
                 _log.info("the list of keys was read, %d keys", len(self._allowed.keys))
         except WindlassError as error:  # what was known stays
-            since, unsaid = self._said.get("list", (-LOG_PERIOD_S, 0))
-            if now - since >= LOG_PERIOD_S:
-                self._said["list"] = now, unsaid
+            if self._seldom.due("list", now) is not None:
                 _log.error("the list of keys is not taken: %s", error)
 
     def _take_events(self, now: float) -> None:

@@ -53,7 +53,7 @@ class WindlassError(Exception):
         self, message: str, *, code: int | None = None, retryable: bool = False, retry_after: float | None = None
     ) -> None:
         super().__init__(message)
-        self.code = _code(self.default_code if code is None else code)
+        self.code = code_of(self.default_code if code is None else code)
         self.retryable = retryable
         self.retry_after = retry_after
 
@@ -213,7 +213,8 @@ _STAGE_BY_CODE: dict[int, type[StageError]] = {
 }
 
 
-def _code(value: int) -> Code:
+def code_of(value: int) -> Code:
+    """The code of a number, UNKNOWN where it is none."""
     try:
         return Code(value)
     except ValueError:

@@ -25,7 +25,7 @@ class Bulk(NamedTuple):
 
     routing: bytes
     request: Request
-    frames: list[bytes | memoryview] | _wire.WireError
+    frames: list[bytes | memoryview] | Exception
 
 
 class _Lane:
@@ -103,7 +103,7 @@ class Flow:
             if request is not None and lane.credits.fits(request.size):
                 try:
                     frames = _wire.encode(Message(Header(request.kind, request.id), request.made()))
-                except _wire.WireError as error:
+                except (ValueError, TypeError, OverflowError) as error:
                     return Bulk(lane.routing, request, error)
                 request.size = sum(len(frame) for frame in frames[1:])
                 if lane.credits.fits(request.size):

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ._errors import Code
+from ._fields import Odd
 from ._grant import Asking, Grant, Phase, Send
-from ._listed_grants import is_id
+from ._listed_grants import GrantsTold, read_granted
+from ._reply import error_of_body
 from ._wire import Header, Message, Type, new_id
 
 if TYPE_CHECKING:
@@ -243,32 +245,41 @@ class GrantBook:
             return None
         del self._sent[request_id]
         if message.header.type == Type.ERROR:
-            self._end(sent, str(body.get("message", "an error without words")), certain=True)
+            self._end(sent, error_of_body(body).args[0], certain=True)
             return []
-        self._settle(sent, body)
-        unknown = set(filter(is_id, body.get("unknown") or []))
-        again = [grant for grant in sent.renewed if grant.id in unknown and grant.phase is Phase.HELD]
+        try:
+            told = read_granted(body, len(sent.grants))
+        except Odd as error:
+            return self._end(sent, f"its answer cannot be read: {error}", certain=False)
+        self._settle(sent, told)
+        again = [grant for grant in sent.renewed if grant.id in told.unknown and grant.phase is Phase.HELD]
         entry = self.nodes.of(routing)
         return self._ask_again(entry, again) if again and entry is not None else []
 
-    def _settle(self, sent: _Sent, body: dict[str, Any]) -> None:
-        """What the RESULT of a GRANT says: those that it does not name are held."""
+    def _settle(self, sent: _Sent, told: GrantsTold) -> None:
         refused = set()
-        for each in body.get("refused") or []:
-            row = each.get("grant") if isinstance(each, dict) else None
-            if type(row) is not int or not 0 <= row < len(sent.grants):
-                continue
+        for row, code, why in told.refused:
             grant = sent.grants[row]
             refused.add(grant.id)
-            if each.get("code") == Code.FAILED_PRECONDITION:
+            if code == Code.FAILED_PRECONDITION:
                 self._went_by_old_news(grant.node)
-            self._refuse(sent, grant, str(each.get("message", "refused without words")), certain=True)
-        version = body.get("version")
+            self._refuse(sent, grant, why, certain=True)
         for grant in sent.grants:
             if grant.id not in refused and grant.phase is Phase.ASKED:
                 grant.phase = Phase.HELD
-                grant.version = version if type(version) is int else 0
+                grant.version = told.version
         self._close(sent.asking)
+
+    def unread(self, routing: bytes, request_id: bytes, why: str) -> list[Send] | None:
+        """An answer that cannot be read, as `answered`."""
+        sent = self._sent.get(request_id)
+        if self._releasing.get(request_id, (b"",))[0] == routing:
+            del self._releasing[request_id]  # it is said again later
+            return []
+        if sent is None or sent.routing != routing:
+            return None
+        del self._sent[request_id]
+        return self._end(sent, why, certain=False)
 
     def failed(self, request_id: bytes, why: str) -> list[Send]:
         """A message could not be sent."""

@@ -1,10 +1,42 @@
-"""The grants that a node lists in a LOAD, checked before the book looks at them."""
+"""What a node tells of grants, in a LOAD or in answer to a GRANT, checked before the book looks at it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from ._fields import items, maps, odd_field, text, whole
 from ._wire import ID_BYTES
+
+
+class Refused(NamedTuple):
+    """One grant that a node does not give, and why."""
+
+    row: int  # in the GRANT
+    code: int
+    message: str
+
+
+class GrantsTold(NamedTuple):
+    """The RESULT of a GRANT: what it does not name is held."""
+
+    version: int
+    refused: list[Refused]
+    unknown: set[bytes]  # of those to be renewed
+
+
+def read_granted(body: dict[str, Any], count: int) -> GrantsTold:
+    """The RESULT of a GRANT of so many, or Odd: what cannot be read might be held or not."""
+    refused = []
+    for each in maps(body, "refused"):
+        row = whole(each, "grant", None)
+        if row >= count:
+            raise odd_field("grant", row, f"beneath {count}, as were asked for")
+        refused.append(Refused(row, whole(each, "code"), text(each, "message", "refused without words")))
+    unknown = items(body, "unknown")
+    for each in unknown:
+        if not is_id(each):
+            raise odd_field("unknown", each, "the id of a grant")
+    return GrantsTold(whole(body, "version"), refused, set(unknown))
 
 
 def listed_fault(listed: Any) -> str | None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from . import _native, _wire
 from ._errors import Unavailable
+from ._fields import Odd, text
 from ._problem import Placement, Problem
 from ._wire import Column, Message
 
@@ -77,7 +78,7 @@ def read_placement(message: Message, problem: Problem) -> Placement:
         order=reader.wanted("order", np.int32, tasks),
         score_high=reader.wanted("score_high", np.int64, tasks),
         score_low=reader.wanted("score_low", np.uint64, tasks),
-        engine=str(message.body.get("engine", "")),
+        engine=_engine(message),
     )
     if problem.policy == "cost":
         placement.price_added = reader.wanted("price_added", np.int64, tasks)
@@ -87,6 +88,13 @@ def read_placement(message: Message, problem: Problem) -> Placement:
         placement.device_dimension = reader.wanted("device_dimension", np.int32, entries)
         placement.device_index = reader.wanted("device_index", np.int32, entries)
     return placement
+
+
+def _engine(message: Message) -> str:
+    try:
+        return text(message.body, "engine")
+    except Odd as error:
+        raise odd(str(error)) from None
 
 
 class Reader:

@@ -112,6 +112,8 @@ def _declare(found: _native.Library) -> None:
 class NativeSession:
     """One session of the library. One thread at a time."""
 
+    is_remote = False
+
     def __init__(self, options: Options) -> None:
         self._library = _library()
         problem = Problem(

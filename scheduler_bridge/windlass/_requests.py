@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ._errors import Unavailable, WindlassError
+from ._errors import Internal, Unavailable, WindlassError
 from ._reply import Silence, Sink
 from ._wire import Column, Message, Type
 
@@ -117,7 +117,7 @@ class Requests:
         sink = request.sink
         if isinstance(outcome, Message):
             result = outcome
-            self._later(lambda: sink.finish(result))
+            self._later(lambda: _finish(sink, result))
         else:
             error = outcome
             self._later(lambda: sink.fail(error))
@@ -178,6 +178,14 @@ class Requests:
         ]
         heapq.heapify(live)
         self._deadlines = live
+
+
+def _finish(sink: Sink, result: Message) -> None:
+    try:
+        sink.finish(result)
+    except Exception as error:  # who waits is told all the same
+        _log.exception("an answer cannot be handed over")
+        sink.fail(Internal(f"a fault of Windlass at the answer: {error!r}"))
 
 
 def run_callback(tell: Callable[[], None]) -> None:

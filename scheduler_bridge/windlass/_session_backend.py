@@ -61,6 +61,8 @@ class Ask:
 class SessionBackend(Protocol):
     """One session somewhere. A call that is refused leaves it as it was."""
 
+    is_remote: bool  # what it answers is not trusted
+
     def require(self) -> None:
         """Raises FailedPrecondition where the session is known to be over. Asks nobody."""
 

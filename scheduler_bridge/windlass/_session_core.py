@@ -19,6 +19,7 @@ from ._inputs._session import Book, OfferBatch, TaskBatch, number_of
 from ._inputs._session_encode import encode_offers, encode_tasks, untold_sizes
 from ._inputs._session_had import tidy
 from ._match import DEFAULTS, place_here
+from ._match_remote import odd
 from ._problem import I64, Placement, Problem
 from ._records import Record
 from ._session_backend import Ask, Change, SessionBackend, View
@@ -269,6 +270,8 @@ class SessionCore:
             return
         assert placement.offer_number is not None  # every backend of a session tells
         on, order = placement.offer_number[placed], placed.tolist()
+        if self.backend.is_remote and not self._offers.has_numbers(on):
+            raise odd("offer_number names an offer that does not exist")
         names = list(map(batch.names.__getitem__, order))
         notes = result.take(names, self._offers.names_of(on), placed)
         self._tasks.append(names, numbers[placed], batch, placed, on=on, notes=notes)
@@ -325,6 +328,8 @@ class SessionCore:
         view = self.backend.view()
         snapshot = self.snapshot()
         free = {name: snapshot.free(name) for name in snapshot.names} if view is None else self._free_of(view, snapshot)
+        if free.keys() != snapshot.offers.keys():
+            raise odd("other offers are there than were added")
         found = []
         for name, offer in snapshot.offers.items():
             record = SessionOffer(offer.batch.record(offer.row, *free[name]))
@@ -333,13 +338,19 @@ class SessionCore:
         return found
 
     def _free_of(self, view: View, snapshot: Snapshot) -> dict[Any, tuple[dict[str, int], dict[str, list[int]]]]:
+        known = len(self.book.dimensions)
+        if not self._offers.has_numbers(view.numbers) or not len(view.free) <= known > max(view.devices, default=-1):
+            raise odd("offers or dimensions are there that do not exist")
         found = {}
         amounts = {name: view.free[d].tolist() for d, name in enumerate(self.book.dimensions) if d < len(view.free)}
         kinds = {
             self.book.dimensions[d]: (begin.tolist(), shares.tolist()) for d, (begin, shares) in view.devices.items()
         }
         for at, name in enumerate(self._offers.names_of(view.numbers)):
-            units = {dimension: amounts[dimension][at] for dimension in snapshot.offers[name].batch.amounts}
+            offer = snapshot.offers.get(name)
+            if offer is None or not offer.batch.amounts.keys() <= amounts.keys():
+                raise odd("an offer is there that does not exist, or a dimension is missing")
+            units = {dimension: amounts[dimension][at] for dimension in offer.batch.amounts}
             shares = {kind: own[begin[at] : begin[at + 1]] for kind, (begin, own) in kinds.items()}
             found[name] = units, {kind: own for kind, own in shares.items() if own}
         return found

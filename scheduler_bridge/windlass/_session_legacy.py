@@ -14,6 +14,8 @@ from .legacy.match import place_from, turns_of
 class LegacySession:
     """Slow, and there where the library is not."""
 
+    is_remote = False
+
     def require(self) -> None:
         """It is there as long as SessionCore is."""
 

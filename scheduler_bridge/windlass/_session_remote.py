@@ -22,6 +22,7 @@ from ._errors import (
     Unimplemented,
     WindlassError,
 )
+from ._fields import Odd, maps, whole
 from ._inputs._options import Options
 from ._match_remote import Columns, Reader, check, odd, read_placement
 from ._problem import I64, Placement
@@ -43,6 +44,8 @@ class Caller(Protocol):
 
 class RemoteSession:
     """One session of one client. One thread at a time."""
+
+    is_remote = True
 
     def __init__(self, client: Caller, options: Options) -> None:
         self._client = client
@@ -95,12 +98,12 @@ class RemoteSession:
         body["columns"] = declare(columns.all)
         try:
             answer = self._call(body, columns.all)
+            self._version = _count(answer.body, "version")
         except _NOT_BEGUN:
             raise
         except BaseException as error:
             self._lose(f"it is not known whether a change was done: {error}")
             raise
-        self._version = _count(answer.body, "version")
 
     def match(self, ask: Ask) -> Placement:
         self._settle()
@@ -142,7 +145,11 @@ class RemoteSession:
         if not isinstance(free, list) or len(free) != dimensions:
             raise odd("free_amounts are not one for each dimension")
         devices = {}
-        for kind in answer.body.get("devices") or ():
+        try:
+            kinds = maps(answer.body, "devices")
+        except Odd as error:
+            raise odd(str(error)) from None
+        for kind in kinds:
             own = Reader(Message(answer.header, kind, answer.columns))
             begin = own.wanted("begin", np.int64, count + 1)
             shares = own.wanted("shares", np.int64, int(begin[-1]))
@@ -205,7 +212,7 @@ def _forget(client: Caller, number: int) -> None:
 
 
 def _count(body: dict[str, Any], name: str) -> int:
-    value = body.get(name)
-    if type(value) is not int or value < 0:
-        raise odd(f"{name} is {value!r}")
-    return value
+    try:
+        return whole(body, name, None)
+    except Odd as error:
+        raise odd(str(error)) from None

@@ -114,6 +114,12 @@ class Table(Generic[B]):
         """The slots of those of the names that are here."""
         return [slot for slot in map(self.slot_of.get, names) if slot is not None]
 
+    def has_numbers(self, numbers: I64) -> bool:
+        """Whether all of them are numbers of rows, or were lately."""
+        own = self._columns.number[: self._count]
+        slots = np.minimum(np.searchsorted(own, numbers), max(self._count - 1, 0))
+        return not len(numbers) or bool(self._count and np.array_equal(own[slots], numbers))
+
     def names_of(self, numbers: I64) -> Iterable[Any]:
         """The names of offers, by number."""
         own = self._columns.number[: self._count]

@@ -53,8 +53,8 @@ class RemoteStage:
         self._accept()
         try:
             report = report_from_body(message.body, self._transfers)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            self.future.fail(stage_error_of(Code.INTERNAL, f"the daemon's report cannot be read: {error!r}"))
+        except Exception as error:
+            self.future.fail(stage_error_of(Code.INTERNAL, f"the daemon's report cannot be read: {error}"))
             return
         self.future.end(report)
 

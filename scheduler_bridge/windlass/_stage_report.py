@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ._errors import Code, InvalidTransfer, StageError, stage_error_of
+from ._errors import Code, InvalidTransfer, StageError, code_of, stage_error_of
+from ._fields import Odd, flag, mapping, maps, number, odd_field, text, whole
 from ._stage_transfer import Path, Transfer
 
 STATES = ("done", "failed", "cancelled", "expired")
@@ -102,12 +103,12 @@ def checked_on_error(on_error: Any) -> str:
 
 
 def report_from_body(body: dict[str, Any], transfers: Sequence[Transfer]) -> StageReport:
-    """The report for the body of a RESULT; sources and targets are those that the caller wrote."""
-    ends = body["transfers"]
+    """The report for the body of a RESULT, or Odd; sources and targets are those that the caller wrote."""
+    ends = maps(body, "transfers")
     if len(ends) != len(transfers):
-        raise ValueError(f"the answer tells of {len(ends)} transfers, asked were {len(transfers)}")
+        raise Odd(f"the answer tells of {len(ends)} transfers, asked were {len(transfers)}")
     reports = [_transfer_report(end, transfer) for end, transfer in zip(ends, transfers, strict=True)]
-    return StageReport(transfers=reports, seconds=float(body.get("seconds", 0.0)))
+    return StageReport(transfers=reports, seconds=number(body, "seconds"))
 
 
 def report_of_refusal(
@@ -121,48 +122,59 @@ def report_of_refusal(
 
 
 def _transfer_report(end: dict[str, Any], transfer: Transfer) -> TransferReport:
-    state = str(end["state"])
+    state = text(end, "state")
     if state not in STATES:
-        raise ValueError(f"unknown state {state!r} in the answer")
-    checksums = end.get("file_checksums")
+        raise odd_field("state", state, f"one of {', '.join(STATES)}")
     return TransferReport(
         source=transfer.source,
         target=transfer.target,
         state=state,
-        bytes=int(end.get("bytes", 0)),
-        files=int(end.get("files", 0)),
-        seconds=float(end.get("seconds", 0.0)),
-        checksum=end.get("checksum"),
-        engine=str(end.get("engine") or ""),
-        resumed_bytes=int(end.get("resumed_bytes", 0)),
-        from_cache=bool(end.get("from_cache", False)),
-        retries=int(end.get("retries", 0)),
+        bytes=whole(end, "bytes"),
+        files=whole(end, "files"),
+        seconds=number(end, "seconds"),
+        checksum=text(end, "checksum") if end.get("checksum") is not None else None,
+        engine=text(end, "engine"),
+        resumed_bytes=whole(end, "resumed_bytes"),
+        from_cache=flag(end, "from_cache"),
+        retries=whole(end, "retries"),
         error=None if state == "done" else _error(end, state, transfer),
-        file_checksums=None
-        if checksums is None
-        else {os.fsdecode(path): str(digest) for path, digest in checksums.items()},
-        file_checksums_omitted=int(end.get("file_checksums_omitted", 0)),
+        file_checksums=_file_checksums(end),
+        file_checksums_omitted=whole(end, "file_checksums_omitted"),
     )
+
+
+def _file_checksums(end: dict[str, Any]) -> dict[str, str] | None:
+    told = mapping(end, "file_checksums")
+    if told is None:
+        return None
+    for path, digest in told.items():
+        if not isinstance(path, (bytes, str)) or not isinstance(digest, str):
+            raise odd_field("file_checksums", {path: digest}, "a text by path")
+    return {os.fsdecode(path): digest for path, digest in told.items()}
 
 
 _CODE_OF_STATE = {"failed": Code.INTERNAL, "cancelled": Code.CANCELLED, "expired": Code.DEADLINE_EXCEEDED}
 
 
 def _error(end: dict[str, Any], state: str, transfer: Transfer) -> StageError:
-    told = end.get("error") or {}
-    failures = [
-        FileFailure(os.fsdecode(failure["path"]), Code(failure["code"]), str(failure["message"]))
-        for failure in told.get("failures") or ()
-    ]
+    told = mapping(end, "error") or {}
+    failures = [_failure(failure) for failure in maps(told, "failures")]
     return stage_error_of(
-        told.get("code", _CODE_OF_STATE[state]),
-        told.get("message") or f"the transfer ended {state}",
+        whole(told, "code", _CODE_OF_STATE[state]),
+        text(told, "message") or f"the transfer ended {state}",
         source=transfer.source,
         target=transfer.target,
-        retryable=bool(told.get("retryable", False)),
+        retryable=flag(told, "retryable"),
         failures=failures,
-        failure_count=int(told.get("failure_count", len(failures))),
+        failure_count=whole(told, "failure_count", len(failures)),
     )
+
+
+def _failure(told: dict[str, Any]) -> FileFailure:
+    path = told.get("path")
+    if not isinstance(path, (bytes, str)):
+        raise odd_field("path", path, "a path")
+    return FileFailure(os.fsdecode(path), code_of(whole(told, "code", None)), text(told, "message"))
 
 
 def _raisable(transfer: TransferReport, report: StageReport) -> StageError:
