@@ -36,7 +36,7 @@ PYTHON = {
         "return []",
     ),
     # What a node refused is held for granted.
-    "unheard_refusal": ("windlass._grants", 'for each in body.get("refused") or []:', "for each in []:"),
+    "unheard_refusal": ("windlass._grants", "for row, code, why in told.refused:", "for row, code, why in ():"),
     # A suspect node is taken for dead at once.
     "hasty_death": ("windlass._nodes", "if silent >= self.dead_after:", "if silent >= self.suspect_after:"),
 }
