@@ -7,20 +7,31 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ._problem import I32, I64
 
-B = TypeVar("B")
+
+class Batch(Protocol):
+    """Rows that came together."""
+
+    count: int
+
+    def taken(self, rows: I32) -> Any:
+        """Some of the rows, as a batch of the same kind."""
+
+
+B = TypeVar("B", bound=Batch)
 
 Slots = Sequence[int] | npt.NDArray[np.intp]
 
 _GONE = -1  # in place of a batch's number
 _PACK_ABOVE = 64  # slots
 _BATCHES = 32  # that may have no rows left before it is looked
+_ROWS = 1024  # of batches that may be kept though they are gone, beside three for each that is here
 _LOOKED_AT = 8  # rows, before all are
 
 
@@ -55,12 +66,16 @@ class View(Generic[B]):
 
     def by_batch(self) -> Iterable[tuple[B, I32]]:
         """Each batch that has rows left, with the rows."""
+        for part in self.slots_by_batch():
+            yield self.batch_of(int(part[0])), self.columns.row[part]
+
+    def slots_by_batch(self) -> Iterable[npt.NDArray[np.intp]]:
+        """The slots of each batch that has rows left."""
         slots = self.slots()
         batches = self.columns.batch[slots]
         order = np.argsort(batches, kind="stable")
-        for part in np.split(slots[order], np.flatnonzero(np.diff(batches[order])) + 1):
-            if len(part):
-                yield self.batch_of(int(part[0])), self.columns.row[part]
+        parts = np.split(slots[order], np.flatnonzero(np.diff(batches[order])) + 1)
+        return [part for part in parts if len(part)]
 
     def some(self, column_of: Callable[[B], I64 | None]) -> bool:
         """Whether a column of the batches holds anything but 0 in some row that is here. Ends at the first."""
@@ -84,6 +99,7 @@ class Table(Generic[B]):
         self.batches: dict[int, B] = {}  # those that have rows left, and some that have had
         self._next_batch = 0
         self._look_at = _BATCHES
+        self._rows = 0  # of all batches
         self._count = 0  # of slots
         self._views: weakref.WeakSet[View[B]] = weakref.WeakSet()
         self._columns = _room(0)
@@ -165,6 +181,7 @@ class Table(Generic[B]):
         columns.on[begin:end] = -1 if on is None else on
         self.slot_of.update(zip(names, range(begin, end), strict=True))
         self._count = end
+        self._tidy_batches()
 
     def replace(self, slots: Slots, batch: B) -> None:
         """Rows are those of a new batch from now on, in its order."""
@@ -172,7 +189,7 @@ class Table(Generic[B]):
         at = np.asarray(slots, dtype=np.intp)
         self._columns.batch[at] = self._new_batch(batch, len(slots))
         self._columns.row[at] = np.arange(len(slots), dtype=np.int32)
-        self._dropped_rows()
+        self._tidy_batches()
 
     def set_note(self, slot: int, note: Any) -> None:
         """Keeps something else of a row."""
@@ -187,7 +204,7 @@ class Table(Generic[B]):
         for slot in slots:
             del self.slot_of[names[slot]]
         self._columns.batch[at] = _GONE
-        self._dropped_rows()
+        self._tidy_batches()
         if self._count > _PACK_ABOVE and len(self.slot_of) * 2 < self._count:
             self._pack()
 
@@ -218,17 +235,34 @@ class Table(Generic[B]):
         if rows:
             self._next_batch += 1
             self.batches[number] = batch
+            self._rows += batch.count
         return number
 
-    def _dropped_rows(self) -> None:
-        """Lets batches go that have no rows left; looked for once there are twice as many as there were."""
-        if len(self.batches) < self._look_at:
-            return
+    def _tidy_batches(self) -> None:
+        """Looks what is left of batches once there are twice as many as there were, or most of their rows are gone."""
+        if self._rows > 4 * len(self.slot_of) + _ROWS:
+            self._narrow()
+        if len(self.batches) >= self._look_at:
+            self._drop_empty()
+
+    def _narrow(self) -> None:
+        """Rows that are left of a batch that has lost most of its own come into one of their own."""
+        self._drop_empty()
+        for part in self.view().slots_by_batch():
+            batch = self.batches[int(self._columns.batch[part[0]])]
+            if 2 * len(part) < batch.count:
+                self._change("batch", "row")
+                self._columns.batch[part] = self._new_batch(batch.taken(self._columns.row[part]), len(part))
+                self._columns.row[part] = np.arange(len(part), dtype=np.int32)
+        self._drop_empty()
+
+    def _drop_empty(self) -> None:
+        """Lets batches go that have no rows left."""
         left = set(np.unique(self._columns.batch[: self._count]).tolist())
         for number in self.batches.keys() - left:
             for view in self._views:
                 view.kept[number] = self.batches[number]
-            del self.batches[number]
+            self._rows -= self.batches.pop(number).count
         self._look_at = max(_BATCHES, 2 * len(self.batches))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import windlass
+from windlass import _session_table
 from windlass._inputs._encoder import KeptNumbers
 from windlass._session_core import SessionCore
 
@@ -119,12 +120,40 @@ def test_what_offers_have_goes_with_them():
         assert max(counts.values()) <= 2 * SPARE, f"{counts}: 16,000 ids, 3,200 nodes and 6,400 keys came and went"
 
 
+def rows_of(table: Any) -> int:
+    return sum(batch.count for batch in table.batches.values())
+
+
+def test_what_stays_of_a_call_keeps_none_of_the_rest():
+    fleet = [{"name": f"o{row}", "resources": {"cpu": 1000}, "devices": {"gpu": [1] * 10}} for row in range(40)]
+    with windlass.Session(fleet, mode="packing") as session:
+        core = session._core
+        for call in range(60):
+            tasks = [
+                {"name": f"{call}-{row}", "resources": {"cpu": 1 + row % 3}, "group": f"g{call}", "avoid": [f"h{call}"]}
+                for row in range(100)
+            ]
+            tasks[0]["devices"] = {"gpu": 1}
+            assert len(session.match(tasks).assignments) == 100
+            session.release(f"{call}-{row}" for row in range(1, 100))
+            assert rows_of(core._tasks) <= 4 * len(core._tasks) + _session_table._ROWS
+        assert len(core._tasks) == 60
+        for row in range(40):
+            session.update([{"name": f"o{row}", "resources": {"cpu": 1000}, "devices": {"gpu": [1] * 10}}])
+            assert rows_of(core._offers) <= 4 * 40 + _session_table._ROWS
+        offers = session.offers()
+        assert sum(1000 - offer["resources"]["cpu"] for offer in offers) == 60
+        assert sum(10 - sum(offer["devices"]["gpu"]) for offer in offers) == 60
+        shy = session.match([{"name": "shy", "resources": {"cpu": 1}, "group": "h59"}]).assignments["shy"]
+        assert "59-0" not in next(offer for offer in session.offers() if offer["name"] == shy).tasks
+
+
 # ---- With every number given again as soon as that may be ------------------------------------------------------------
 
 
 @pytest.fixture
 def tidied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Each call begins by forgetting; how many things were forgotten, in all."""
+    """Each call begins by forgetting, and rows that go are let go at once; how many things were forgotten, in all."""
     forgotten = [0]
     keep = KeptNumbers.keep
 
@@ -135,6 +164,7 @@ def tidied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(KeptNumbers, "keep", counted)
     monkeypatch.setattr(KeptNumbers, "full", lambda self, rows: True)
+    monkeypatch.setattr(_session_table, "_ROWS", float("-inf"))
     return forgotten
 
 
@@ -155,7 +185,7 @@ def test_lives_are_the_oracles_whoever_has_which_number(tidied: list[int], const
                         assert refused(lambda m=make, o=offers, how=options: m(o, **how))
                         continue
                     with make(offers, **options) as session:
-                        live(session, oracle, steps, name)
+                        live(session, oracle, steps, name, explained=seed % 4 == 0)
                 except Exception as error:
                     replay = f"WINDLASS_SEED={seed}: session_cases.life({seed}, {kind!r}, {constraint!r})"
                     raise AssertionError(f"{replay} by {name}: {type(error).__name__}: {error}") from error

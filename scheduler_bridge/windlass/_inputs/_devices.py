@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,16 @@ class Devices:
             self.begin[kind], self.shares[kind] = begin, shares
             ends = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(shares)))
             self.offer_amounts[kind] = np.ascontiguousarray(ends[begin[1:]] - ends[begin[:-1]])
+
+    def taken(self, rows: Sequence[int]) -> Devices:
+        """Those of some offers."""
+        made = copy.copy(self)
+        made.task_amounts, made.offer_amounts, made.begin, made.shares = {}, {}, {}, {}
+        for kind in self.kinds:
+            own = [self.shares[kind][slice(*self.begin[kind][row : row + 2])] for row in rows]
+            made.shares[kind] = np.concatenate([*own, self.shares[kind][:0]])
+            made.begin[kind] = np.cumsum([0, *map(len, own)], dtype=np.int64)
+        return made
 
     def encode(self, encoder: Encoder, dimensions: list[str]) -> None:
         """Puts down every kind."""

@@ -118,6 +118,14 @@ class Sets:
         """The number of each row's value."""
         return [-1] * self._count
 
+    def taken(self, rows: Sequence[int]) -> Sets:
+        """The values of some rows, and no others."""
+        made = Sets(None, len(rows), lambda *_: None)
+        if self:
+            values = self.all
+            made.of = [-1 if (own := self.of[row]) < 0 else made.numbers.of(values[own]) for row in rows]
+        return made
+
     def __bool__(self) -> bool:
         return bool(self.numbers.all)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,15 @@ class Groups:
     def all_tenants(self) -> list[str]:
         """The tenant of each task."""
         return [""] * self.tasks.count if self.tenants is None else [tenant or "" for tenant in self.tenants]
+
+    def taken(self, rows: Sequence[int]) -> Groups:
+        """Of some tasks that are placed: what others look at."""
+        made = copy.copy(self)
+        made.tasks = Side("tasks", len(rows))
+        made.tenants = None if self.tenants is None else [self.tenants[row] for row in rows]
+        made.groups = None if self.groups is None else [self.groups[row] for row in rows]
+        made.gangs, made.max_per, made.avoid = None, Sets(None, len(rows), lambda *_: None), self.avoid.taken(rows)
+        return made
 
     def _node_numbers(self) -> tuple[Numbers, list[int]]:
         numbers = Numbers()

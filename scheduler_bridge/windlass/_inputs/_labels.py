@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+import copy
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,12 @@ class Labels:
         self.task_tags = sets(tasks, "tags", labels_of)
         self.offer_only = sets(offers, "only", conditions_of)
         self.prefer = Sets(tasks.listed("prefer"), tasks.count, lambda row, value: _prefer(tasks, row, value))
+
+    def taken(self, rows: Sequence[int]) -> Labels:
+        """Those of some offers."""
+        made = copy.copy(self)
+        made.offer_labels, made.offer_only = self.offer_labels.taken(rows), self.offer_only.taken(rows)
+        return made
 
     def encode(self, encoder: Encoder, spread_by_label: bool) -> None:
         """`spread_by_label`: some task's max_per names a label."""

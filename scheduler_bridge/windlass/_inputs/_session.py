@@ -6,6 +6,7 @@ A batch is checked and kept in columns of its own, so that what the caller does 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -135,6 +136,18 @@ class OfferBatch:
                 raise side.fault(row, "node", node, NODE)
         self.price = self._price(side, options)
 
+    def taken(self, rows: I32) -> OfferBatch:
+        """Some of the offers, in a batch of their own."""
+        made, chosen = copy.copy(self), rows.tolist()
+        made.side, made.count = Side("offers", len(chosen)), len(chosen)
+        made.names = [self.names[row] for row in chosen]
+        made.amounts, made.sums = _rows_of(self.amounts, rows), _rows_of(self.sums, rows)
+        made.labels, made.devices = self.labels.taken(chosen), self.devices.taken(chosen)
+        made.staged = self.staged.taken(chosen)
+        made.nodes = None if self.nodes is None else [self.nodes[row] for row in chosen]
+        made.price = None if self.price is None else self.price[rows]
+        return made
+
     @staticmethod
     def _price(side: Side, options: Options) -> I64 | None:
         needed = "policy='cost'" if options.policy == "cost" else "max_price" if options.max_price is not None else None
@@ -199,6 +212,10 @@ class OfferBatch:
         return made
 
 
+def _rows_of(columns: dict[str, I64], rows: I32) -> dict[str, I64]:
+    return {name: column[rows] for name, column in columns.items()}
+
+
 def _mappings(columns: dict[str, I64], rows: I32) -> list[dict[str, int]]:
     """Rows of columns, without what is 0."""
     parts = [column[rows] for column in columns.values()]
@@ -232,6 +249,17 @@ class TaskBatch:
         if "priority" in side.fields:
             column = integers(side, "priority", side.fields["priority"], -(2**31), 2**31 - 1)
             self.priority = column.astype(np.int32)
+
+    def taken(self, rows: I32) -> TaskBatch:
+        """Some of the tasks, placed, in a batch of their own: what their places were chosen by is needed no more."""
+        made, chosen, offers = copy.copy(self), rows.tolist(), Side("offers", 0)
+        made.side, made.count = Side("tasks", len(chosen)), len(chosen)
+        made.names = [self.names[row] for row in chosen]
+        made.amounts, made.asked = _rows_of(self.amounts, rows), _rows_of(self.asked, rows)
+        made.labels, made.locality = Labels(made.side, offers), Locality(made.side, offers)
+        made.groups = self.groups.taken(chosen)
+        made.priority = None
+        return made
 
     def units(self, row: int) -> dict[str, int]:
         """What a task asks for, in units, without devices; what is 0 left out."""
