@@ -12,10 +12,11 @@ from fake import FakeDaemon, silent
 from support import eventually
 from windlass._channel import Channel
 from windlass._errors import WindlassError
-from windlass._grants import Grant
+from windlass._grant import Grant
 from windlass._nodes import DEAD_KEPT_MAX
 from windlass._reply import Reply
 from windlass._requests import SPARE, Request, Requests
+from windlass._seldom import REASONS_MAX, Seldom
 from windlass._wire import Message, Type, new_id
 
 
@@ -66,6 +67,15 @@ def test_requests_given_up_before_they_were_sent_leave_no_place_in_line(tmp_path
             assert len(channel._waiting) <= 2 * 3 + SPARE
         finally:
             channel.close()
+
+
+def test_reasons_that_were_told_long_ago_are_forgotten():
+    seldom = Seldom()
+    for turn in range(10_000):
+        assert seldom.due(f"node-{turn}", now=turn * 0.1) == 0
+        assert seldom.due(f"node-{turn}", now=turn * 0.1 + 0.01) is None
+    assert len(seldom._said) <= REASONS_MAX
+    assert seldom.due("node-9999", now=10_000.0) == 1, "how often it was left out"
 
 
 # ---- A bridge's nodes ------------------------------------------------------------------------------------------------
