@@ -76,10 +76,11 @@ class BridgeSession(Session):
         """Places tasks on what is left of the nodes that are alive, and takes it by grants of theirs."""
         with self._lock:
             version = self._core.version
+            batch = self._core.read(tasks)  # once: what a generator has told, it tells no more
             for turn in range(1, ROUNDS + 1):
                 with self._desk.placing:
                     self._follow()
-                    result = super().match(tasks)
+                    result = self._core.place(batch)
                     granted = self._wanted(result)
                     answers = self._ask(granted)
                 refused = self._answered(granted, answers)

@@ -210,15 +210,23 @@ class SessionCore:
 
     def match(self, tasks: Any) -> SessionResult:
         """Places tasks on what is left, and keeps what they take until `release`."""
+        return self.place(self.read(tasks))
+
+    def read(self, tasks: Any) -> TaskBatch:
+        """Tasks in any form, which may be one that can be read once only."""
         _ = self.backend
-        side = _inputs.read_side("tasks", tasks, self.book.options.dimensions)
+        return TaskBatch(_inputs.read_side("tasks", tasks, self.book.options.dimensions), self.book)
+
+    def place(self, batch: TaskBatch) -> SessionResult:
+        """`match` of tasks that were read before."""
+        _ = self.backend
+        side = batch.side
         row = self._tasks.first_of(side.names)
         if row is None and self.elsewhere:
             row = next((at for at, name in enumerate(side.names) if name in self.elsewhere), None)
         if row is not None:
             allowed = "a name that no task has that is still placed; release() ends one"
             raise side.fault(row, "name", side.names[row], allowed)
-        batch = TaskBatch(side, self.book)
         self.book.check(side, batch.amounts, batch.kinds)
         self.book.learn(batch.amounts, batch.kinds)
         self._tidy()

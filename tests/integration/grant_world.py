@@ -178,6 +178,9 @@ class World:
     def settle(self) -> None:
         for node in self.nodes.values():
             node.report(self.now)
+        self.deliver_all()
+
+    def deliver_all(self) -> None:
         while any(node.inbox or node.outbox for node in self.nodes.values()):
             for node in self.nodes.values():
                 self.deliver(node, True)
