@@ -75,6 +75,11 @@ class Session:
         found: dict[Any, str] = await self._threads.run(self._of_a_bridge, "missing")
         return found
 
+    async def left_out(self) -> dict[Any, str]:
+        """As `left_out` of a bridge's session."""
+        found: dict[Any, str] = await self._threads.run(self._of_a_bridge, "left_out")
+        return found
+
     def _of_a_bridge(self, call: str) -> dict[Any, str]:
         asked = getattr(self._session, call, None)
         if asked is None:

@@ -13,6 +13,7 @@ from ._bridge_core import BridgeCore
 from ._bridge_session import BridgeSession
 from ._bridge_thread import BridgeThread
 from ._errors import InvalidArgument
+from ._fit import fit_for, warning_of
 from ._grant_desk import Desk
 from ._keys import Folder
 from ._keys_curve import folder_for
@@ -69,20 +70,31 @@ class Bridge:
         return self._thread.address
 
     def nodes(self) -> dict[str, Record]:
-        """{name: record} with `state` (alive, suspect, dead, draining), `incarnation`, `version`, `labels`, `load`."""
+        """{name: record} with `state` (alive, suspect, dead, draining), `incarnation`, `version`, `labels`, `load`.
+
+        `left_out` is {offer name: why} of offers of the node that are not matched on, since something is wrong with
+        them; the first ten of `left_out_count`.
+        """
         self._thread.loop.refuse_dead()
         with self._thread.lock:
             return self._thread.core.nodes.snapshot()
 
     def offers(self) -> list[dict[str, Any]]:
-        """The offers of the nodes that are alive, as `match` takes them."""
+        """The offers of the nodes that are alive, as `match` takes them; without what `nodes` says is left out."""
         self._thread.loop.refuse_dead()
         with self._thread.lock:
             return self._thread.core.nodes.offers()
 
     def match(self, tasks: Any, **options: Any) -> MatchResult:
-        """`windlass.match` of the tasks on the live offers, in this process."""
-        return match(tasks, self.offers(), **options)
+        """`windlass.match` of the tasks on the live offers, in this process.
+
+        Offers that do not go with the options, as without a price under `policy="cost"`, are left out, which `warnings`
+        of the result tell; where none goes with them it is InvalidArgument.
+        """
+        offers, left_out = fit_for(self.offers(), options)
+        result = match(tasks, offers, **options)
+        result.warnings += warning_of(left_out, "it does not go with the options of this call")
+        return result
 
     def stage(
         self,

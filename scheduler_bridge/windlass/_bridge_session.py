@@ -2,6 +2,8 @@
 
 Before each call it follows the nodes. Offers of a dead node, and those that a node lists no longer, are removed with
 their tasks. A node that is suspect, drains, or has not reported since it came back keeps its tasks and gets no more.
+So does an offer that has become one which the bridge leaves out (`_roster.py`), or which does not go with the session's
+options; where it was never another, it is not taken in at all.
 
 What it places it takes by grants of the nodes (`_grants.py`), so that nobody else is given the same. A task that came
 back by its grant (`restore`) is none of the core's: what it holds is taken off the records, as what others hold is, and
@@ -11,15 +13,17 @@ it counts for groups and quotas as `running` does.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _inputs
 from ._errors import FailedPrecondition, InvalidArgument
+from ._fit import take_all_but, warning_of, words_of
 from ._grant import Grant
 from ._grant_desk import Answers, Desk
-from ._held_beside import BY_STATE, about_of, as_running, closed, less_what_is_held
+from ._held_beside import BY_OFFER, BY_STATE, about_of, as_running, closed, less_what_is_held
 from ._inputs._groups import read_running
 from ._match import cutter
 from ._nodes import Reported
@@ -29,6 +33,20 @@ from ._session_state import SessionResult
 from ._wire import ID_BYTES, new_ids
 
 ROUNDS = 3  # so often a call is matched anew where nodes refuse what it placed
+
+_log = logging.getLogger("windlass.bridge")
+
+
+class Offered(NamedTuple):
+    """What a node offers, as it told; of that what a session can match on, and by name why not the others."""
+
+    told: list[dict[str, Any]]
+    fit: list[dict[str, Any]]
+    unfit: Mapping[str, InvalidArgument]
+    left_out: Mapping[str, str]  # by the bridge, for all sessions
+
+
+NOTHING = Offered([], [], {}, {})
 
 
 class BridgeSession(Session):
@@ -41,13 +59,15 @@ class BridgeSession(Session):
         self._owner = object()
         self._known: dict[str, int] = {}  # by node, the change that was seen last
         self._nodes: dict[str, Reported] = {}
-        self._given: dict[str, list[dict[str, Any]]] = {}  # records by node, as it reported them
+        self._behind = False  # the core lacks something of what was seen
+        self._offered: dict[str, Offered] = {}  # by node
         self._shown: dict[str, list[dict[str, Any]]] = {}  # by node, as the core is to have them
         self._seen: dict[Any, dict[str, Any]] = {}  # records as the core has them
         self._grants: dict[Any, Grant] = {}  # by task, of what is placed
         self._tasks: dict[bytes, Any] = {}  # the other way round
         self._restored: dict[Any, Grant] = {}  # by task, of what came back
         self._missing = dict(restore)  # by task, what no node has told of
+        self._unminded = False  # of what came back the core was not told
         self._begin(SessionCore(open_here, cutter(), options), [], desk.turn())
         self._running = self._core.book.options.running
         self._finalizer = weakref.finalize(self, desk.forget_from_finalizer, self._owner)
@@ -56,6 +76,9 @@ class BridgeSession(Session):
             self._claim(restore)
             self._mind_restored()
             self._follow()
+            unfit = [error for each in self._offered.values() for error in each.unfit.values()]
+            if unfit and not self._seen:  # not one is fit: the options are odd, and not the nodes
+                raise unfit[0]
         except BaseException:
             self.close()
             raise
@@ -91,6 +114,7 @@ class BridgeSession(Session):
                 break
             if self._core.version > version + 1:
                 self._core.version = version + 1
+            result.warnings += warning_of(self._left_out(), "session.left_out() tells of each")
             return result
 
     def _wanted(self, result: SessionResult) -> dict[Any, Grant]:
@@ -197,6 +221,19 @@ class BridgeSession(Session):
             self._follow()
             return {name: each.hex() for name, each in self._missing.items()}
 
+    def left_out(self) -> dict[Any, str]:
+        """{offer name: why} of offers of the nodes that something is wrong with: they get no tasks of this session."""
+        with self._lock:
+            self._follow()
+            return self._left_out()
+
+    def _left_out(self) -> dict[Any, str]:
+        found: dict[Any, str] = {}
+        for each in self._offered.values():
+            found.update(each.left_out)
+            found.update((name, words_of(error)) for name, error in each.unfit.items())
+        return found
+
     def close(self) -> None:
         """Gives all grants back and ends the session; calling it again does nothing."""
         with self._lock:
@@ -222,34 +259,53 @@ class BridgeSession(Session):
         _ = self._core.backend  # a closed session is told before anything else
         seen = self._desk.look(self._owner, self._known)
         self._forget_dropped(seen.dropped)
-        restored = False
         there = {node.name for node in seen.nodes}
-        gone = [name for name in self._shown if name not in there]
-        for name in gone:
-            del self._shown[name], self._known[name], self._nodes[name]
-            self._given.pop(name, None)
-        changed = bool(gone)
-        for node in seen.nodes:
-            if self._known.get(node.name) == node.change:
-                continue
-            held = seen.beside[node.name]
-            restored |= self._take_restored(held)
-            self._nodes[node.name], self._known[node.name] = node, node.change
-            self._show(node, held)
-            changed = True
-        if changed:
+        for name in [name for name in self._nodes if name not in there]:
+            self._behind = True
+            del self._nodes[name]
+            self._known.pop(name, None)
+            self._offered.pop(name, None)
+            self._shown.pop(name, None)
+        changed = [node for node in seen.nodes if self._known.get(node.name) != node.change]
+        if changed or self._behind:
+            self._behind = True  # what is not in the core at the end, whatever ends this, the next call brings in
+            self._sort_out(changed)
+            for node in changed:
+                held = seen.beside[node.name]
+                self._take_restored(held)
+                self._nodes[node.name] = node
+                self._show(node, held)
             self._bring_in()
-        if restored:
-            self._mind_restored()
+            if self._unminded:
+                self._mind_restored()
+            self._known.update((node.name, node.change) for node in changed)
+            self._behind = False
+
+    def _sort_out(self, nodes: list[Reported]) -> None:
+        """Finds out which offers of nodes can be matched on here; of those that are as they were that is known."""
+        told = {node.name: (node.offers, node.left_out) for node in nodes if node.offers is not None}
+        fresh = {name: own for name, (own, _) in told.items() if own != self._offered.get(name, NOTHING).told}
+        records = [(name, record) for name, own in fresh.items() for record in own]
+        unfit: dict[str, dict[str, InvalidArgument]] = {name: {} for name in fresh}
+        for (name, record), error in take_all_but(records, lambda part: self._core.admit([each for _, each in part])):
+            unfit[name][record["name"]] = error
+        for name, (own, left_out) in told.items():
+            errors = unfit[name] if name in fresh else self._offered.get(name, NOTHING).unfit
+            fit = [record for record in own if record["name"] not in errors]
+            self._offered[name] = Offered(own, fit, errors, left_out)
+        odd = [each for errors in unfit.values() for each in errors.items()]
+        if odd:
+            told_of = f"{odd[0][0]!r}: {words_of(odd[0][1])}"
+            _log.warning("a session leaves out %d offers that do not go with it, the first %s", len(odd), told_of)
 
     def _show(self, node: Reported, held: list[Grant]) -> None:
-        if node.offers is not None:
-            self._given[node.name] = node.offers
-        book = self._core.book
-        records = less_what_is_held(self._given.get(node.name, []), held, book, book.options.mode == "exclusive")
+        book, offered = self._core.book, self._offered.get(node.name, NOTHING)
+        records = less_what_is_held(offered.fit, held, book, book.options.mode == "exclusive")
         if not node.alive or not node.reported:
             records = [closed(record, BY_STATE) for record in records]
-        self._shown[node.name] = records
+        names = {record["name"] for record in records}
+        kept = [name for name in (*offered.left_out, *offered.unfit) if name in self._seen and name not in names]
+        self._shown[node.name] = records + [closed(self._seen[name], BY_OFFER) for name in kept]
 
     def _bring_in(self) -> None:
         wanted = {record["name"]: record for name in self._nodes for record in self._shown[name]}
@@ -261,7 +317,8 @@ class BridgeSession(Session):
         self._node_of = {record["name"]: node for name, node in self._nodes.items() for record in self._shown[name]}
         fresh = {name for name in wanted if name not in self._seen}
         if fresh:  # whole at first: what is largest is the measure, whoever holds it
-            whole = [record for node in self._nodes for record in self._given.get(node, []) if record["name"] in fresh]
+            fit = (record for node in self._nodes for record in self._offered.get(node, NOTHING).fit)
+            whole = [record for record in fit if record["name"] in fresh]
             self._core.add(whole)
             self._seen.update((record["name"], record) for record in whole)
         changed = [record for name, record in wanted.items() if self._seen[name] != record]
@@ -293,18 +350,19 @@ class BridgeSession(Session):
         if returned:
             self._mind_restored()
 
-    def _take_restored(self, held: list[Grant]) -> bool:
-        """Whether a node told of grants that were missing."""
+    def _take_restored(self, held: list[Grant]) -> None:
+        """A node may tell of grants that were missing."""
         awaited = {each: name for name, each in self._missing.items()}
         found = {awaited[grant.id]: grant for grant in held if grant.id in awaited}
         for name, grant in found.items():
             self._restored[name] = grant
             del self._missing[name]
-        return bool(found)
+            self._unminded = True
 
     def _mind_restored(self) -> None:
         """Tasks that came back count for groups and quotas, and their names are taken."""
         book = self._core.book
+        self._unminded = False
         back = [as_running(grant, self._seen.get(grant.offer)) for grant in self._restored.values()]
         entries = [*(self._running or ()), *back]
         book.running = read_running(entries, book.cut)

@@ -11,6 +11,7 @@ from ._grant import Grant
 from ._inputs._session import Book, OfferBatch, number_of
 
 BY_STATE = "node.state"  # the node takes no new tasks
+BY_OFFER = "node.offer"  # what the node says of the offer now can't be matched on
 BY_GRANT = "node.grant"  # another holds the whole offer, or a part of it where this session wants it whole
 ABOUT_BYTES_MAX = 1024  # as proto/limits.hpp
 _ABOUT = ("tenant", "group", "avoid")

@@ -7,6 +7,7 @@ not run) counts against no node, beyond one step of `step_s`.
 from __future__ import annotations
 
 import enum
+import itertools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ._records import Record
+from ._roster import Roster
 
 DEAD_KEPT_MAX = 1000  # dead nodes that are still told of
+LEFT_OUT_TOLD_MAX = 10  # offers of a node; an observer is told of all nodes in one message
 
 _log = logging.getLogger("windlass.bridge")
 
@@ -46,7 +49,8 @@ class Entry:
     draining: bool = False
     load: dict[str, Any] = field(default_factory=dict)
     reported: float | None = None
-    offers: list[dict[str, Any]] = field(default_factory=list)
+    offers: list[dict[str, Any]] = field(default_factory=list)  # those that count
+    left_out: dict[str, str] = field(default_factory=dict)  # by name, why others do not
     offers_version: int = 0
     process: str = ""  # the same for each registration of one process; "" where it does not tell
     grants: bool = False  # whether it serves GRANT
@@ -63,7 +67,8 @@ class Entry:
 
 
 class Reported(NamedTuple):
-    """A node that is not dead. `offers` is None before its first report, and where `change` is the one known."""
+    """A node that is not dead. `offers` is None before its first report, and where `change` is the one known;
+    `left_out` tells by name why others of its offers do not count."""
 
     name: str
     alive: bool
@@ -72,6 +77,7 @@ class Reported(NamedTuple):
     offers_version: int
     reported: bool
     offers: list[dict[str, Any]] | None
+    left_out: Mapping[str, str] = MappingProxyType({})
 
 
 class NodeTable:
@@ -85,6 +91,7 @@ class NodeTable:
         self._told = now
         self._by_name: dict[str, Entry] = {}
         self._by_routing: dict[bytes, Entry] = {}
+        self._roster = Roster()
         self._changes = 0
 
     def touch(self, entry: Entry, by: object | None = None) -> None:
@@ -141,10 +148,20 @@ class NodeTable:
         entry.stale = False
         entry.draining = entry.draining or load.get("draining") is True
         if offers is not None:
-            entry.offers = [offer for offer in offers if _belongs(offer, entry.name)]
-            if len(entry.offers) < len(offers):
-                _log.warning("node %s reports offers that are not its own; they are left out", entry.name)
+            before = self._roster.left_out(entry.name)
+            self._take_in(self._roster.tell(entry.name, offers))
+            entry.offers, entry.left_out = self._roster.offers(entry.name), self._roster.left_out(entry.name)
+            if entry.left_out and entry.left_out != before:
+                _log.warning("node %s: %s", entry.name, _said_of(entry))
         self.heard(entry)
+
+    def _take_in(self, names: list[str]) -> None:
+        """More of the offers of these nodes count now."""
+        for entry in map(self._by_name.get, names):
+            if entry is not None and entry.reported is not None:
+                entry.offers, entry.left_out = self._roster.offers(entry.name), self._roster.left_out(entry.name)
+                self.touch(entry)
+                _log.info("node %s: what kept its offers out is gone; %d left out", entry.name, len(entry.left_out))
 
     def drain(self, entry: Entry) -> None:
         entry.draining = True
@@ -154,8 +171,9 @@ class NodeTable:
         """The node is dead: it said BYE, or nothing for too long. It has to register anew."""
         self._become(entry, State.DEAD)
         entry.connected = False
-        entry.offers = []
+        entry.offers, entry.left_out = [], {}
         self._by_routing.pop(entry.routing, None)
+        self._take_in(self._roster.forget(entry.name))
         dead = [name for name, known in self._by_name.items() if known.state == State.DEAD]
         for name in dead[: max(len(dead) - DEAD_KEPT_MAX, 0)]:
             del self._by_name[name]
@@ -199,6 +217,7 @@ class NodeTable:
                 entry.offers_version,
                 reported := entry.reported is not None and (entry.grants_known or not entry.grants),
                 [dict(offer) for offer in entry.offers] if reported and known.get(name) != change else None,
+                entry.left_out,
             )
             for name, entry in self._by_name.items()
             if entry.state != State.DEAD
@@ -218,6 +237,8 @@ class NodeTable:
             version=entry.version,
             labels=dict(entry.labels),
             load=load,
+            left_out=dict(itertools.islice(entry.left_out.items(), LEFT_OUT_TOLD_MAX)),
+            left_out_count=len(entry.left_out),
         )
 
 
@@ -226,9 +247,8 @@ def _change_for(entry: Entry, owner: object | None, known: int | None) -> int:
     return entry.before if mine else entry.change
 
 
-def _belongs(offer: Any, node: str) -> bool:
-    """Names of offers are NODE or NODE/k."""
-    if not isinstance(offer, dict):
-        return False
-    name = offer.get("name")
-    return isinstance(name, str) and (name == node or name.startswith(f"{node}/"))
+def _said_of(entry: Entry) -> str:
+    name, why = next(iter(entry.left_out.items()))
+    count, others = len(entry.left_out), len(entry.left_out) - 1
+    told = len(entry.offers) + count
+    return f"{count} of its {told} offers left out: {name!r}: {why}" + (f"; and {others} more" if others else "")

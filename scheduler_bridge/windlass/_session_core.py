@@ -105,6 +105,12 @@ class SessionCore:
         self._offers.replace(slots, batch)
         self._keep(batch, scale)
 
+    def admit(self, offers: Any) -> None:
+        """Raises what `add` and `update` would. What has passed neither refuses any more, whatever passes later."""
+        batch = self._batch(offers)
+        self._scale_with(batch)
+        self.book.learn(batch.amounts, batch.devices.kinds)
+
     def _keep(self, batch: OfferBatch, scale: dict[str, int]) -> None:
         batch.side = _inputs.Side("offers", batch.count)  # what the caller gave is needed no more
         self._scale = scale

@@ -33,6 +33,7 @@ class Node:
 
     name: str
     offers: dict[str, int]
+    records: list[Any] | None = None  # what it tells of its offers, where it is something else
     held: dict[bytes, Held] = field(default_factory=dict)
     buried: set[bytes] = field(default_factory=set)
     version: int = 1
@@ -71,7 +72,8 @@ class Node:
         self.expire(now)
         body: dict[str, Any] = {"load": {"sequence": 1}, "offers_version": self.offers_version}
         if not self.offers_told:
-            body["offers"] = [{"name": name, "resources": {"cpu": cpu}} for name, cpu in self.offers.items()]
+            usual = [{"name": name, "resources": {"cpu": cpu}} for name, cpu in self.offers.items()]
+            body["offers"] = usual if self.records is None else self.records
         body["grants_version"] = self.version
         if not self.offers_told or self.told != self.version:
             body["grants"] = [
@@ -80,6 +82,12 @@ class Node:
             ]
         self.offers_told, self.told = True, self.version
         self.outbox.append(Message(Header(Type.LOAD, new_id()), body))
+
+    def change(self, records: list[Any] | None) -> None:
+        """From the next report on it tells these, or the usual ones."""
+        self.records = records
+        self.offers_version += 1
+        self.offers_told = False
 
     def expire(self, now: float) -> None:
         for key in [key for key, held in self.held.items() if held.until <= now]:

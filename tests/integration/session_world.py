@@ -1,4 +1,4 @@
-"""Sessions of a bridge over the nodes of `grant_world`, without socket, clock or thread: messages go when the test says.
+"""Sessions of a bridge over the nodes of `grant_world`, without socket, clock or thread.
 
 The desk is the bridge's own; what stands in for the bridge's thread delivers at once what a session sends.
 """

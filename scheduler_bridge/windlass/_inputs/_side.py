@@ -137,15 +137,19 @@ def fault(
     side: str, field_name: str, value: Any, allowed: str, *, row: int | None = None, name: Any = None
 ) -> InvalidArgument:
     """An InvalidArgument whose message names everything it carries."""
-    where = side if row is None else f"{side} row {row}" + ("" if name is None else f" ({_shown(name)})")
     return InvalidArgument(
-        f"{where}: {field_name} is {_shown(value)}; allowed is {allowed}",
+        f"{where(side, row, name)}: {field_name} is {_shown(value)}; allowed is {allowed}",
         side=side,
         row=row,
         name=name,
         field=field_name,
         value=value,
     )
+
+
+def where(side: str, row: int | None, name: Any) -> str:
+    """The beginning of a fault's message."""
+    return side if row is None else f"{side} row {row}" + ("" if name is None else f" ({_shown(name)})")
 
 
 def _shown(value: Any) -> str:

@@ -92,8 +92,19 @@ def _row(name: str, node: dict[str, Any]) -> list[Any]:
         Figure(bytes_text(load.get("bytes_in_flight"))),
         load.get("engine") or "-",
         None if age is None else Figure(f"{age:.1f} s"),
-        ", ".join(load.get("degraded") or []) or "-",
+        ", ".join(_notes(node)) or "-",
     ]
+
+
+def _notes(node: dict[str, Any]) -> list[str]:
+    """What an operator is to look at."""
+    notes = list((node.get("load") or {}).get("degraded") or [])
+    left_out = node.get("left_out") or {}
+    if left_out:
+        name, why = next(iter(left_out.items()))
+        others = node.get("left_out_count", len(left_out)) - 1
+        notes.append(f"offer {name} left out{f' and {others} more' if others else ''}: {why}")
+    return notes
 
 
 def _memory(load: dict[str, Any]) -> Figure:
