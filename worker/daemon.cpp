@@ -264,6 +264,7 @@ void Daemon::State::publish(Time now) {
   publish_grants(metrics, grants);
   const auto sample = sampler->latest();
   if (sample != published) publish_load(metrics, *sample);
+  metrics.set(Metric::load_degraded, static_cast<double>(report(now).degraded.size()));
   published = sample;
 }
 

@@ -17,6 +17,7 @@ constexpr std::chrono::seconds kSampleStale{5};
 tl::expected<void, std::string> Daemon::State::read_offers() {
   const auto sample = sampler->latest();
   auto read = load_offers(config, sample->report.cores, sample->report.memory_total_bytes);
+  offers_fault = read ? "" : read.error();
   if (!read) return tl::unexpected(read.error());
   if (*read == offers) return {};
   offers = std::move(*read);
@@ -43,6 +44,7 @@ proto::LoadReport Daemon::State::report(Time now) const {
   load.draining = draining_since.has_value();
   if (now - sample->at > kSampleStale + config.bridge.beat)
     load.degraded.emplace_back("load: the latest sample is old");
+  if (!offers_fault.empty()) load.degraded.push_back("offers: those of before hold: " + offers_fault);
   load.labels = config.node.labels;
   return load;
 }
@@ -166,7 +168,7 @@ void Daemon::State::reload() {
     for (const std::string& key : change.needs_restart) log_warn("setting needs a restart", {{"key", key}});
     session.labels_changed(config.node.labels);
     if (auto read = read_offers(); !read) {
-      log_error("offers are not taken", {{"why", read.error()}});
+      log_error("offers are not taken, those of before hold", {{"why", read.error()}});
       done = false;
     }
   }

@@ -99,6 +99,7 @@ struct Daemon::State final : Outbox {
   std::string tcp_address;
   std::vector<std::string> offers;
   std::uint64_t offers_version = 0;
+  std::string offers_fault;  // why those of offers.file are not what holds; empty: they are
   std::shared_ptr<const Sample> published;
   Time publish_due{};
   std::uint64_t ends_set_aside = 0;

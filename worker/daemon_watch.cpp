@@ -98,7 +98,6 @@ void publish_load(Metrics& metrics, const Sample& sample) {
   metrics.set(Metric::load_cpu_ratio, sample.report.cpu_ratio);
   metrics.set(Metric::load_memory_available, as_double(sample.report.memory_available_bytes));
   metrics.set(Metric::load_memory_total, as_double(sample.report.memory_total_bytes));
-  metrics.set(Metric::load_degraded, as_double(sample.report.degraded.size()));
   metrics.observe(Metric::load_sample_duration, sample.seconds);
 }
 

@@ -9,6 +9,7 @@
 
 #include "worker/base/command_line.hpp"
 #include "worker/base/log.hpp"
+#include "worker/bridge/offers.hpp"
 #include "worker/core/limits.hpp"
 #include "worker/daemon.hpp"
 
@@ -71,10 +72,17 @@ int serve(const Start& start) {
   return code;
 }
 
+ConfigErrors check_offers(const LoadedConfig& loaded) {
+  const auto offers = load_offers(loaded.config, 1, 1);
+  if (offers) return {};
+  const auto origin = loaded.origins.find("offers.file");
+  return {(origin == loaded.origins.end() ? "default" : origin->second) + ": " + offers.error()};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto wish = read_command_line(argc, argv, environ);
+  const auto wish = read_command_line(argc, argv, environ, check_offers);
   if (const auto* exit = std::get_if<Exit>(&wish)) return exit->code;
   return serve(std::get<Start>(wish));
 }

@@ -56,10 +56,10 @@ def test_it_can_be_switched_off(nodes: Make, tmp_path: Path):
 
 def test_a_confined_daemon_reads_its_offers_again(nodes: Make, tmp_path: Path):
     offers = tmp_path / "offers.json"
-    offers.write_text(json.dumps([{"name": "old", "amounts": {"cpu": 1}}]))
+    offers.write_text(json.dumps([{"resources": {"cpu": 1}}]))
     (tmp_path / "root").mkdir()
     node = nodes({"stage.roots": [tmp_path / "root"], "offers.file": offers})
-    offers.write_text(json.dumps([{"name": "new", "amounts": {"cpu": 1}}]))
+    offers.write_text(json.dumps([{"resources": {"cpu": 2}}]))
     before = metric(node, 'windlass_config_reloads_total{result="ok"}')
     node.signal(signal.SIGHUP)
     eventually(lambda: metric(node, 'windlass_config_reloads_total{result="ok"}') > before, 5.0)

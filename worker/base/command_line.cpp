@@ -76,19 +76,22 @@ Asked parse(int argc, const char* const* argv, const char* const* environment) {
   return asked;
 }
 
-int check_config(const LoadedConfig& loaded) {
-  print(stdout, effective_config(loaded));
-  return kDone;
-}
-
 Exit complain(const ConfigErrors& errors) {
   for (const std::string& error : errors) print(stderr, error + "\n");
   return Exit{kFailed};
 }
 
+Exit check_config(const LoadedConfig& loaded, const MoreChecks& more_checks) {
+  const ConfigErrors errors = more_checks ? more_checks(loaded) : ConfigErrors{};
+  if (!errors.empty()) return complain(errors);
+  print(stdout, effective_config(loaded));
+  return Exit{kDone};
+}
+
 }  // namespace
 
-std::variant<Start, Exit> read_command_line(int argc, const char* const* argv, const char* const* environment) {
+std::variant<Start, Exit> read_command_line(int argc, const char* const* argv, const char* const* environment,
+                                            const MoreChecks& more_checks) {
   Asked asked = parse(argc, argv, environment);
   if (!asked.fault.empty()) {
     print(stderr, "windlassd: " + asked.fault + "\n" + std::string(kUsageText));
@@ -118,7 +121,7 @@ std::variant<Start, Exit> read_command_line(int argc, const char* const* argv, c
   }
   auto loaded = load_config(asked.sources);
   if (!loaded) return complain(loaded.error());
-  if (asked.what == What::check) return Exit{check_config(*loaded)};
+  if (asked.what == What::check) return check_config(*loaded, more_checks);
   return Start{std::move(*loaded), std::move(asked.sources)};
 }
 

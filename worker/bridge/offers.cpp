@@ -11,6 +11,7 @@
 #include "proto/limits.hpp"
 #include "proto/writer.hpp"
 #include "worker/base/yaml_document.hpp"
+#include "worker/bridge/offer_check.hpp"
 
 namespace windlass::worker {
 namespace {
@@ -46,6 +47,12 @@ void write_scalar(proto::Writer& writer, const YAML::Node& node) {
   }
 }
 
+std::string key_of(const YAML::Node& key, std::set<std::string>& seen, const std::string& where) {
+  if (!key.IsScalar()) throw Wrong(where + ": a key is to be a word");
+  if (!seen.insert(key.Scalar()).second) throw Wrong(where + ": the key " + key.Scalar() + " stands there twice");
+  return key.Scalar();
+}
+
 void write_value(proto::Writer& writer, const YAML::Node& node, const std::string& where, std::size_t depth) {
   if (depth > proto::kDepthMax / 2) throw Wrong(where + " is nested too deeply");
   switch (node.Type()) {
@@ -59,9 +66,7 @@ void write_value(proto::Writer& writer, const YAML::Node& node, const std::strin
       writer.map(node.size());
       std::set<std::string> seen;
       for (const auto& entry : node) {
-        if (!entry.first.IsScalar()) throw Wrong(where + ": a key is to be a word");
-        const std::string key = entry.first.Scalar();
-        if (!seen.insert(key).second) throw Wrong(where + ": the key " + key + " stands there twice");
+        const std::string key = key_of(entry.first, seen, where);
         writer.str(key);
         write_value(writer, entry.second, where + "." + key, depth + 1);
       }
@@ -81,31 +86,35 @@ void write_labels(proto::Writer& writer, const YAML::Node& own, const NodeConfig
   }
   writer.str("labels").map((has_own ? own.size() : 0) + added.size());
   if (has_own) {
+    std::set<std::string> seen;
     for (const auto& entry : own) {
-      writer.str(entry.first.Scalar());
+      writer.str(key_of(entry.first, seen, where + ".labels"));
       write_value(writer, entry.second, where + ".labels", 1);
     }
   }
   for (const auto& [key, value] : added) writer.str(key).str(value);
 }
 
+bool is_told(const YAML::Node& record, const char* key) {
+  return record[key] && !record[key].IsNull();
+}
+
 std::string record_of(const YAML::Node& record, const std::string& name, const NodeConfig& node,
                       const std::string& where) {
   if (!record.IsMap()) throw Wrong(where + " is to be a map of fields");
-  const bool named = static_cast<bool>(record["name"]);
-  const bool placed = static_cast<bool>(record["node"]);
-  const bool priced = static_cast<bool>(record["price"]) || !node.price;
-  const std::size_t own = record.size() - (record["labels"] ? 1 : 0);
+  const bool placed = is_told(record, "node");
+  const bool priced = is_told(record, "price") || !node.price;
+  const std::set<std::string> instead = {"name", "labels", placed ? "labels" : "node", priced ? "labels" : "price"};
+  std::size_t own = 0;
+  for (const auto& entry : record) own += entry.first.IsScalar() && instead.contains(entry.first.Scalar()) ? 0 : 1;
   proto::Writer writer;
-  writer.map(own + 1 + (named ? 0 : 1) + (placed ? 0 : 1) + (priced ? 0 : 1));
-  if (!named) writer.str("name").str(name);
+  writer.map(own + 2 + (placed ? 0 : 1) + (priced ? 0 : 1)).str("name").str(name);
   if (!placed) writer.str("node").str(node.name);
   if (!priced) writer.str("price").number(*node.price);
   std::set<std::string> seen;
   for (const auto& entry : record) {
-    const std::string key = entry.first.Scalar();
-    if (!seen.insert(key).second) throw Wrong(where + ": the field " + key + " stands there twice");
-    if (key == "labels") continue;
+    const std::string key = key_of(entry.first, seen, where);
+    if (instead.contains(key)) continue;
     writer.str(key);
     write_value(writer, entry.second, where + "." + key, 1);
   }
@@ -114,8 +123,11 @@ std::string record_of(const YAML::Node& record, const std::string& name, const N
 }
 
 std::string name_of(const YAML::Node& record, std::size_t k, std::size_t count, const NodeConfig& node) {
-  if (record.IsMap() && record["name"]) return record["name"].Scalar();
-  return count == 1 ? node.name : node.name + "/" + std::to_string(k);
+  if (!record.IsMap() || !is_told(record, "name")) {
+    return count == 1 ? node.name : node.name + "/" + std::to_string(k);
+  }
+  if (!record["name"].IsScalar()) throw Wrong("record " + std::to_string(k) + ".name is to be a text");
+  return record["name"].Scalar();
 }
 
 std::vector<std::string> records_of(const std::string& text, const NodeConfig& node) {
@@ -124,11 +136,16 @@ std::vector<std::string> records_of(const std::string& text, const NodeConfig& n
   if (list.size() > kOffersMax) throw Wrong("at most " + std::to_string(kOffersMax) + " records are allowed");
   std::vector<std::string> records;
   std::set<std::string> names;
+  OfferDimensions dimensions;
   for (std::size_t k = 0; k < list.size(); ++k) {
     const std::string name = name_of(list[k], k, list.size(), node);
     const std::string where = "record " + std::to_string(k) + " (" + name + ")";
     if (!names.insert(name).second) throw Wrong(where + ": the name stands there twice");
+    if (name != node.name && !name.starts_with(node.name + "/")) {
+      throw Wrong(where + ".name is to be " + node.name + ", this node's, or to begin with " + node.name + "/");
+    }
     records.push_back(record_of(list[k], name, node, where));
+    if (const auto fault = offer_fault(records.back(), name, dimensions)) throw Wrong(where + ": " + *fault);
   }
   return records;
 }

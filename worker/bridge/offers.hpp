@@ -13,7 +13,7 @@ namespace windlass::worker {
 
 // Each a msgpack map. A record without a name is called NODE, or NODE/k where there are several; `node` is the node's
 // name and `price` node.price where the record has none; the node's labels are added where the record says nothing
-// else. The error names the record and the field.
+// else. What a matcher would not take is refused (offer_check.hpp). The error names the record and the field.
 [[nodiscard]] tl::expected<std::vector<std::string>, std::string> load_offers(const Config& config, double cores,
                                                                               std::uint64_t memory_bytes);
 

@@ -3,6 +3,7 @@
 
 #include "proto/bounded.hpp"
 #include "tests/fuzz/fuzz.hpp"
+#include "worker/bridge/offer_check.hpp"
 
 namespace windlass::fuzz {
 
@@ -12,6 +13,10 @@ void run(std::string_view bytes) {
   node.labels = {{"zone", "a"}};
   const auto offers = worker::parse_offers(std::string(bytes), node);
   if (!offers) return require(!offers.error().empty(), "a refusal says why");
+  worker::OfferDimensions known;
+  for (const std::string& offer : *offers) {
+    require(!worker::offer_fault(offer, "", known), "what is taken holds when it is looked at again");
+  }
   for (const std::string& offer : *offers) require(!proto::scan(offer), "an offer is msgpack that the bridge reads");
 }
 
