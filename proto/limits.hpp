@@ -20,8 +20,8 @@ inline constexpr std::size_t kIdBytes = 16;
 inline constexpr std::size_t kTransfersMax = 10'000;  // in one STAGE
 inline constexpr std::size_t kDimensionsMax = 256;
 // Tasks or offers of a MATCH that no column tells of: without bytes of their own, a short message could ask for any
-// number, and the matcher needs memory for each.
-inline constexpr std::uint64_t kBareRowsMax = std::uint64_t{4} << 20U;
+// number, and the matcher needs memory for each, and 24 bytes of the answer.
+inline constexpr std::uint64_t kBareRowsMax = 65'536;
 inline constexpr std::size_t kNameBytesMax = 255;  // of nodes, software, features, incarnations
 inline constexpr std::size_t kFeaturesMax = 64;
 inline constexpr std::size_t kLabelsMax = 1024;    // of one node

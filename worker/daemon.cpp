@@ -96,6 +96,7 @@ tl::expected<void, std::string> Daemon::State::open() {
   auto sampling = Sampler::start(std::move(roots), config.bridge.beat);
   if (!sampling) return tl::unexpected("the load cannot be sampled: " + sampling.error());
   sampler = std::move(*sampling);
+  endpoint.fit(sampler->latest()->report.memory_total_bytes);
   matchers = std::make_unique<Matchers>(config.match.threads);
   if (auto read = read_offers(); !read) return read;
   build_requests();
@@ -156,8 +157,16 @@ tl::expected<void, std::string> Daemon::State::open_tcp() {
   return {};
 }
 
+bool Daemon::State::is_local(const Peer& peer) const {
+  return !peer.bridge && !(keyed && keyed->owns(peer.route));
+}
+
 void Daemon::State::welcomed(const Peer& peer) {
-  if (!peer.bridge && !(keyed && keyed->owns(peer.route))) endpoint.welcomed_local(peer.route);
+  if (is_local(peer)) endpoint.welcomed_local(peer.route);
+}
+
+bool Daemon::State::has_room(const Peer& peer, std::size_t bytes) const {
+  return !is_local(peer) || endpoint.has_room_local(peer.route, bytes);
 }
 
 void Daemon::State::build_requests() {

@@ -65,7 +65,9 @@ struct Daemon::State final : Outbox {
   bool send_to_bridge(proto::Type type, const proto::RequestId& id, std::string body);
 
   Sent send(const Peer& peer, const proto::Header& header, const Frames& frames) override;
+  bool has_room(const Peer& peer, std::size_t bytes) const override;
   void welcomed(const Peer& peer) override;
+  [[nodiscard]] bool is_local(const Peer& peer) const;  // else the bridge, or a client with a key
   proto::LoadReport report(Time now) const;
   tl::expected<void, std::string> read_offers();
   void reload();

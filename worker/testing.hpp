@@ -33,11 +33,16 @@ class FakeOutbox final : public Outbox {
     sent.push_back({peer, header, frames});
     return Sent::yes;
   }
+  [[nodiscard]] bool has_room(const Peer& peer, std::size_t bytes) const override {
+    const auto found = room.find(peer.route);
+    return found == room.end() || bytes < found->second;
+  }
   std::vector<SentMessage> take() { return std::exchange(sent, {}); }
 
   std::vector<SentMessage> sent;
   std::set<std::string> gone;
   std::set<std::string> full;
+  std::map<std::string, std::size_t> room;  // by route; else there is any
 };
 
 // Holds matches until the test ends them.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import windlass
 from support import eventually, fallbacks, held, own_threads, problem, same
-from windlass import legacy
+from windlass import _wire, legacy
 from windlass._wire import Type
 
 from tests.match import support
@@ -54,6 +54,15 @@ def test_large_columns_pass(client: windlass.Client):
     tasks, offers = problem(5000, 3000)
     before = fallbacks()
     assert same(client.match(tasks, offers), legacy.match(tasks, offers), tasks)
+    assert fallbacks() == before
+
+
+def test_more_rows_than_may_come_without_a_column_pass(client: windlass.Client):
+    rows = _wire.BARE_ROWS_MAX + 1
+    tasks, offers = {"name": list(range(rows))}, {"name": list(range(rows))}
+    before = fallbacks()
+    remote, here = client.match(tasks, offers), windlass.match(tasks, offers)
+    assert remote.assignments == here.assignments and len(remote.assignments) == rows
     assert fallbacks() == before
 
 

@@ -42,7 +42,7 @@ constexpr MetricInfo kTable[] = {
      "Connections turned away: without an allowed key, against the rules of the protocol, or as one too many.",
      {MetricLabel{"reason",
                   "unknown_key|revoked_key|bridge_key|handshake|flood|greeting|protocol|user|replaced|"
-                  "descriptors|memory|system|other"}}},
+                  "descriptors|memory|slow|system|other"}}},
     {M::connections, "windlass_connections", K::gauge,
      "Connections of local clients, those that only greet among them."},
     {M::clients, "windlass_clients", K::gauge, "Local clients that have said HELLO."},

@@ -56,6 +56,8 @@ class Outbox {
  public:
   virtual ~Outbox() = default;
   virtual Sent send(const Peer& peer, const proto::Header& header, const Frames& frames) = 0;
+  // Whether an answer of so many bytes would not be too much beside what waits for the peer, and for all.
+  [[nodiscard]] virtual bool has_room(const Peer& /*peer*/, std::size_t /*bytes*/) const { return true; }
   // The peer has said HELLO and is welcome.
   virtual void welcomed(const Peer& /*peer*/) {}
 };

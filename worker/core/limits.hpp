@@ -38,6 +38,7 @@ inline constexpr std::size_t kUnsentMax = 10'000;        // answers that wait fo
 inline constexpr std::size_t kUnsentBytesMax = std::size_t{256} << 20U;
 inline constexpr std::size_t kUnsentPerPeerMax = 1000;
 inline constexpr std::size_t kUnsentBytesPerPeerMax = std::size_t{64} << 20U;
+inline constexpr std::size_t kUnsentSmallMax = 4096;               // bytes of one that is counted by number alone
 inline constexpr std::chrono::minutes kUnsentKeep = kPeerIdleMax;  // a peer that went is told of at once
 inline constexpr std::chrono::milliseconds kUnsentRetry{20};
 inline constexpr int kSocketQueueMax = 1000;               // messages per peer within ZeroMQ, each way

@@ -24,7 +24,8 @@ Front::Front(Poll& poll)
       scratch_(std::make_unique_for_overwrite<char[]>(Incoming::kRestBytesMax + kReadBytesMax)),
       reserve_(reserve()),
       connections_max_(share_open_files(open_files_limit(), false).front),
-      next_route_(std::random_device{}()) {
+      next_route_(std::random_device{}()),
+      waiting_max_(kQueuesBytesMax) {
   listeners_.reserve(kListenersMax);
 }
 
@@ -140,6 +141,7 @@ void Front::turn(Time now) {
   }
   hang_up_on_late(greetings_, &Front::still_greets, "it did not greet within 10 s", now);
   hang_up_on_late(mute_, &Front::still_mute, "it did not say HELLO within 60 s", now);
+  relieve(now);
 }
 
 void Front::hang_up_on_late(std::deque<Greeting>& greetings, Still still, std::string_view why, Time now) {
@@ -158,6 +160,7 @@ Time Front::next_due() const {
   if (rested_until_) due = *rested_until_;
   if (!greetings_.empty()) due = std::min(due, greetings_.front().until);
   if (!mute_.empty()) due = std::min(due, mute_.front().until);
+  if (judged_) due = std::min(due, *judged_);
   return due;
 }
 
@@ -208,7 +211,10 @@ void Front::hang_up(Slot slot) {
     --greeting_;
   }
   held_ -= connection.held;
-  if (connection.outgoing) waiting_ -= connection.outgoing->bytes();
+  if (connection.outgoing) {
+    waiting_ -= connection.outgoing->bytes();
+    --waiters_;
+  }
   slots_[slot].reset();
   free_.push_back(slot);
   --connections_;

@@ -40,13 +40,15 @@ class Front {
   void on_refused(Refused refused) { refused_ = std::move(refused); }
   // As many clients as the limit of open files allows, of which so many are for others than the front.
   void leave_to_others(std::size_t connections) { connections_max_ -= std::min(connections, connections_max_); }
+  // The memory that there is, of which less than usual is to be used where it is little.
+  void fit(std::size_t memory_bytes);
   // Serves whoever comes there; the first that is added comes first in turn.
   void listen(Listener listener);
 
   // What the Poll told of a tag from kFirstTag on.
   void ready(const epoll_event& event, Time now);
-  // Hangs up on who is too slow in greeting, or in saying HELLO; to be called now and then, at next_due() at the
-  // latest.
+  // Hangs up on who is too slow in greeting, in saying HELLO, or in taking its answers where too much waits in all; to
+  // be called now and then, at next_due() at the latest.
   void turn(Time now);
   [[nodiscard]] Time next_due() const;
 
@@ -63,8 +65,11 @@ class Front {
   // receive() would look for more, though the Poll tells of nothing new.
   [[nodiscard]] bool pending() const { return current_ != kNobody || at_ready_ < ready_.size(); }
 
-  // Leaves with the next flush(), or with the next client's turn.
+  // Leaves with the next flush(), or with the next client's turn. Full: so much waits for this client already, or for
+  // all together and for this one more than its share of it.
   Sent send(const std::string& route, std::string_view header, const Frames& frames);
+  // Whether an answer of so many bytes is welcome; else its client is to ask again later, when it has read.
+  [[nodiscard]] bool has_room(const std::string& route, std::size_t bytes) const;
   // The client has said HELLO, by the judgement of whoever reads messages, and may be silent from now on.
   void welcomed(const std::string& route);
   void flush();
@@ -92,6 +97,9 @@ class Front {
     Incoming incoming;
     std::unique_ptr<Outgoing> outgoing;  // null: nothing waits
     std::size_t held = 0;                // of incoming, as counted in held_
+    std::uint64_t taken = 0;             // bytes of outgoing
+    std::uint64_t taken_before = 0;      // of those, before the round of this number
+    std::uint64_t round = 0;             // 0: it has taken all since, or nothing waited for it then
   };
   struct Greeting {
     Slot slot = kNobody;
@@ -126,8 +134,14 @@ class Front {
   Outgoing& outgoing_of(Slot slot);
   void say(Slot slot, std::string_view bytes);
   void flush_one(Slot slot);
+  [[nodiscard]] bool is_full(const Connection& connection) const;
   [[nodiscard]] static bool is_paused(const Connection& connection);
   void watch(Slot slot);
+
+  // Of what waits: front_bounds.cpp.
+  [[nodiscard]] std::size_t share_of(std::size_t bytes, std::size_t clients) const;
+  void relieve(Time now);
+  void hang_up_on_stalled();
 
   Poll& poll_;
   Refused refused_;
@@ -154,6 +168,10 @@ class Front {
   std::uint32_t next_route_;
   std::size_t held_ = 0;     // bytes of messages that have not come whole
   std::size_t waiting_ = 0;  // bytes that have not left
+  std::size_t waiting_max_;
+  std::size_t waiters_ = 0;     // clients for whom something waits
+  std::uint64_t round_ = 0;     // its number; each lasts for kStallMax, while more than waiting_max_ waits
+  std::optional<Time> judged_;  // when it is over
 };
 
 }  // namespace windlass::worker

@@ -20,13 +20,18 @@ inline constexpr std::size_t kHeldBytesMax = std::size_t{4} << 30U;  // of messa
 inline constexpr std::size_t kPauseBytes = std::size_t{1}
                                            << 20U;  // towards one client; not read from until there are less
 inline constexpr std::size_t kQueueBytesMax = std::size_t{4} << 20U;     // towards one client; one message always fits
-inline constexpr std::size_t kQueuesBytesMax = std::size_t{256} << 20U;  // towards all
+inline constexpr std::size_t kQueuesBytesMax = std::size_t{256} << 20U;  // towards all; in little memory less
+inline constexpr std::size_t kQueuesShare = 16;                          // of the memory that there is
+inline constexpr std::size_t kRoomFactor = 2;         // so many times that of all: large answers may be refused
+inline constexpr std::chrono::seconds kStallMax{10};  // who takes less meanwhile may be hung up on, where all have too
+inline constexpr std::size_t kTakenMin = std::size_t{1} << 20U;  // much waiting
 inline constexpr std::size_t kSpareQueues = 64;
 inline constexpr std::size_t kFlushAfter = 16;  // clients with answers, while others have more to read
 
 static_assert(kHandshakeMax < kHelloMax);
 static_assert(Incoming::kRestBytesMax < kReadBytesMax);
 static_assert(kPauseBytes < kQueueBytesMax, "what was read before finds room for its answers");
-static_assert(kQueueBytesMax < kQueuesBytesMax);
+static_assert(2 * kQueueBytesMax < kQueuesBytesMax);
+static_assert(kTakenMin < kQueueBytesMax);
 
 }  // namespace windlass::worker

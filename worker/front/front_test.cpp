@@ -85,6 +85,29 @@ class FrontTest : public testing::Test {
     front.turn(now);
   }
 
+  // `count` clients for whom so many bytes wait, none of which they take.
+  struct Hogs {
+    std::vector<Descriptor> clients;
+    std::vector<std::string> routes;
+  };
+  Hogs hogs(std::size_t count, std::size_t bytes) {
+    Hogs made;
+    const std::string answer(bytes, 'a');
+    for (std::size_t i = 0; i < count; ++i) {
+      made.clients.push_back(client(hello_of_zmtp() + kMessage));
+      made.routes.push_back(serve().at(0));
+      front.welcomed(made.routes.back());
+      EXPECT_EQ(front.send(made.routes.back(), answer, {}), Sent::yes);
+    }
+    front.flush();
+    return made;
+  }
+  static std::size_t read(const Descriptor& client, std::size_t most) {
+    std::vector<char> room(most);
+    const ssize_t got = ::recv(client.get(), room.data(), room.size(), MSG_DONTWAIT);
+    return got > 0 ? static_cast<std::size_t>(got) : 0;
+  }
+
   Poll poll;
   Front front{poll};
   const Time began = Clock::now();
@@ -208,6 +231,65 @@ TEST_F(FrontTest, WhoseConnectionEndsIsToldOfBeforeTheNextOfThatNameIsHeard) {
   mute.reset();
   serve();
   EXPECT_TRUE(front.take_ended().empty()) << "who never had a route has none to be told of";
+}
+
+TEST_F(FrontTest, WhoReadsIsServedWhereOthersHaveFilledWhatMayWait) {
+  front.fit(1);  // as little as ever: two full queues
+  const Hogs others = hogs(3, kQueueBytesMax);
+  const Descriptor reader = client(hello_of_zmtp() + kMessage);
+  const std::string route = serve().at(0);
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(front.send(route, std::string(1000, 'r'), {}), Sent::yes) << i;
+  const std::string share(2 * kQueueBytesMax / 4 + kPauseBytes, 's');
+  EXPECT_EQ(front.send(route, share, {}), Sent::yes);
+  EXPECT_EQ(front.send(route, share, {}), Sent::full) << "beyond its share it waits like any other";
+  for (const std::string& other : others.routes) EXPECT_EQ(front.send(other, "h", {}), Sent::full);
+}
+
+TEST_F(FrontTest, WhoHasTakenWhatWaitedIsNotFull) {
+  const Hogs one = hogs(1, kQueueBytesMax + kPauseBytes);
+  std::size_t taken = 0;
+  Sent sent = Sent::full;
+  for (; sent != Sent::yes && taken < kQueueBytesMax; taken += read(one.clients[0], kReadBytesMax)) {
+    sent = front.send(one.routes[0], "h", {});
+  }
+  EXPECT_EQ(sent, Sent::yes) << "though the Poll was not asked in between";
+}
+
+TEST_F(FrontTest, WhereTooMuchWaitsWhoHasMostAndTakesNoneIsHungUpOn) {
+  front.fit(1);
+  const Hogs others = hogs(1, 2 * kQueueBytesMax);
+  const Hogs more = hogs(2, 2 * kQueueBytesMax - kPauseBytes);
+  const Hogs small = hogs(1, kPauseBytes);
+  at(seconds(0));
+  EXPECT_EQ(front.next_due(), now + kStallMax);
+  at(kStallMax - seconds(1));
+  for (std::size_t taken = 0; taken < 2 * kTakenMin; serve()) taken += read(others.clients[0], kTakenMin);
+  EXPECT_TRUE(refusals.empty());
+  at(kStallMax);
+  EXPECT_EQ(refusals.size(), 2U);
+  for (const std::string& said : refusals) {
+    EXPECT_EQ(said, "slow: it does not take its answers, and too much waits for all clients together");
+  }
+  for (const std::string& route : more.routes) EXPECT_EQ(front.send(route, "h", {}), Sent::gone);
+  EXPECT_EQ(front.connections(), 2U) << "who takes some of it may stay, and so may who has little";
+  EXPECT_EQ(front.next_due(), Time::max());
+  at(10 * kStallMax);
+  EXPECT_EQ(front.connections(), 2U) << "while there is room nobody has to hurry";
+  EXPECT_NE(front.send(small.routes[0], "h", {}), Sent::gone);
+}
+
+TEST_F(FrontTest, ALargeAnswerHasRoomUnlessItsClientHasMoreThanItsShare) {
+  front.fit(1);
+  const std::size_t large = 100 * kQueueBytesMax;
+  EXPECT_TRUE(front.has_room("of nobody", large));
+  const Hogs others = hogs(2, 2 * kQueueBytesMax + kPauseBytes);
+  const Descriptor reader = client(hello_of_zmtp() + kMessage);
+  const std::string route = serve().at(0);
+  EXPECT_TRUE(front.has_room(route, kReadBytesMax));
+  EXPECT_FALSE(front.has_room(route, large));
+  EXPECT_FALSE(front.has_room(others.routes[0], 0)) << "as much waits for it as may for all";
+  for (std::size_t taken = 0; taken < 2 * kQueueBytesMax; serve()) taken += read(others.clients[0], kTakenMin);
+  EXPECT_TRUE(front.has_room(route, large)) << "one message always has, where the others leave any";
 }
 
 TEST_F(FrontTest, WhoGoesWithAnswersWaitingIsHungUpOn) {

@@ -153,6 +153,7 @@ void Front::enrol(Slot slot, std::string_view wished) {
 Outgoing& Front::outgoing_of(Slot slot) {
   Connection& connection = *slots_[slot];
   if (!connection.outgoing) {
+    ++waiters_;
     if (spare_.empty()) {
       connection.outgoing = std::make_unique<Outgoing>();
     } else {
@@ -172,9 +173,13 @@ void Front::say(Slot slot, std::string_view bytes) {
 Sent Front::send(const std::string& route, std::string_view header, const Frames& frames) {
   const auto found = routes_.find(route);
   if (found == routes_.end()) return Sent::gone;
-  const auto& had = slots_[found->second]->outgoing;
-  if (had && !had->empty() && (had->bytes() >= kQueueBytesMax || waiting_ >= kQueuesBytesMax)) return Sent::full;
-  Outgoing& outgoing = outgoing_of(found->second);
+  const Slot slot = found->second;
+  if (is_full(*slots_[slot])) {
+    flush_one(slot);  // it may have read meanwhile
+    if (!slots_[slot]) return Sent::gone;
+    if (is_full(*slots_[slot])) return Sent::full;
+  }
+  Outgoing& outgoing = outgoing_of(slot);
   const std::size_t before = outgoing.bytes();
   outgoing.add(header, frames);
   waiting_ += outgoing.bytes() - before;
@@ -196,8 +201,11 @@ void Front::flush_one(Slot slot) {
   const std::size_t before = connection.outgoing->bytes();
   const Outgoing::Left left = connection.outgoing->flush(connection.socket.get());
   waiting_ -= before - connection.outgoing->bytes();
+  connection.taken += before - connection.outgoing->bytes();
   if (left == Outgoing::Left::broken) return hang_up(slot);
   if (left == Outgoing::Left::some) return watch(slot);
+  --waiters_;
+  connection.round = 0;
   if (spare_.size() < kSpareQueues) {
     spare_.push_back(std::move(connection.outgoing));
   } else {

@@ -138,11 +138,14 @@ class Requests {
   bool attach(Running& running, const Peer& peer);
   // Whether the client may have one more under way; answers it where not.
   bool admit(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
+  // Whether all who wait for it could take an answer of so many bytes, now or in a while.
+  bool has_room(const Running& running, std::size_t bytes) const;
   bool admit_stage(const Peer& peer, const proto::Header& header, Time now);
   void refuse_full(const Peer& peer, const proto::Header& header, const std::string& said, Time now);
   void wait_for(const Peer& peer, const std::shared_ptr<MatchTask>& task, Time now);
   void finish(Table::iterator found, Answer answer, Time now);
   void refuse(Table::iterator found, const Answer& answer, Time now);
+  void refuse_full(Table::iterator found, const std::string& said, Time now);
   void release(const Running& running);
   void end_at_once(const Peer& peer, const proto::Header& header, MatchTask& task, Time now);
   void take_matches(Time now);

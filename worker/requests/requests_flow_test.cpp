@@ -212,6 +212,64 @@ TEST_F(RequestsTest, CreditsAreOfBytesTooButOneRequestAlwaysMay) {
   EXPECT_TRUE(outbox.take().empty());
 }
 
+TEST_F(RequestsTest, AMatchWhoseAnswerFindsNoRoomIsRefusedAndMayComeAgain) {
+  hello(client);
+  hello(other);
+  say(Type::match, 'm', match_body());
+  say(Type::match, 'n', match_body(), other);
+  outbox.room[client.route] = 1;
+  matchers.end_all();
+  later(0ms);
+  const auto sent = outbox.take();
+  ASSERT_EQ(sent.size(), 2U);
+  for (const SentMessage& message : sent) {
+    EXPECT_EQ(message.type(), message.peer == client ? Type::error : Type::result);
+  }
+  const auto error = proto::decode<proto::Error>(sent[sent[0].peer == client ? 0 : 1].frames.at(0).view());
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, Code::resource_exhausted);
+  EXPECT_TRUE(error->retryable && error->retry_after_ms > 0);
+  outbox.room.clear();
+  say(Type::match, 'm', match_body());
+  EXPECT_EQ(matchers.started, 3);
+  matchers.end_all();
+  later(0ms);
+  EXPECT_EQ(only().type(), Type::result);
+}
+
+TEST_F(RequestsTest, AMatchBehindAnswersThatAreNotTakenIsRefusedRatherThanLost) {
+  hello(client);
+  outbox.full = {client.route};
+  const auto ask = [&](char id, std::size_t bytes) {
+    say(Type::match, id, match_body());
+    const auto task = matchers.waiting.at(0);
+    matchers.end_all();
+    task->answer.frames.emplace_back(std::string(bytes, 'x'));
+    later(0ms);
+  };
+  ask('a', kUnsentBytesPerPeerMax);  // one always waits
+  ask('b', kUnsentSmallMax);
+  ask('c', 2 * kUnsentSmallMax);
+  EXPECT_EQ(requests.answers_dropped(), 0U);
+  outbox.full.clear();
+  later(kUnsentRetry);
+  std::vector<Type> types;
+  for (const SentMessage& sent : outbox.take()) types.push_back(sent.type());
+  EXPECT_EQ(types, (std::vector{Type::result, Type::error, Type::error})) << "with its body, b's is no small one";
+}
+
+TEST_F(RequestsTest, WhoDoesNotTakeItsAnswersMayAskForNothingMore) {
+  hello(client);
+  outbox.room[client.route] = 0;
+  for (const auto type : {Type::match, Type::stage}) {
+    say(type, 'm', type == Type::match ? match_body() : stage_body());
+    EXPECT_EQ(only_error(), Code::resource_exhausted);
+  }
+  outbox.room.clear();
+  say(Type::match, 'm', match_body());
+  EXPECT_EQ(matchers.started, 1);
+}
+
 TEST_F(RequestsTest, WhoeverEndsHisRequestsHasHisCreditsBack) {
   hello(client);
   for (int round = 0; round < 3; ++round) {

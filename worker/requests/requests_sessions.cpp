@@ -41,12 +41,17 @@ void Requests::begin_session(const Peer& peer, const proto::Header& header, Fram
   advance(*session, now);
 }
 
-// Nothing was begun, so nothing is kept: the same id may come again.
+// Nothing has changed by it, so nothing is kept: the same id may come again.
 void Requests::refuse(Table::iterator found, const Answer& answer, Time now) {
   const auto refused = running_.extract(found);
   release(refused.mapped());
   for (const Asker& asker : refused.mapped().askers) send(asker.peer, answer.type, refused.key(), answer.frames, now);
   parts_.watcher.answered(refused.mapped().type, answer.code, 0);
+}
+
+void Requests::refuse_full(Table::iterator found, const std::string& said, Time now) {
+  parts_.watcher.refused("queue_full");
+  refuse(found, error_answer(Code::resource_exhausted, said, true, kRetryAfterMs), now);
 }
 
 // Hands over what waits, until a matcher is at work on the session.
@@ -57,9 +62,7 @@ void Requests::advance(MatchSession& session, Time now) {
     const auto found = running_.find(task->id);
     if (found == running_.end() || found->second.task != task) continue;  // cancelled, and answered then
     if (!parts_.matchers.start(task)) {
-      parts_.watcher.refused("queue_full");
-      const std::string said = "too many matches wait already: come again later";
-      refuse(found, error_answer(Code::resource_exhausted, said, true, kRetryAfterMs), now);
+      refuse_full(found, "too many matches wait already: come again later", now);
     } else if (task->ended) {
       finish(found, std::move(task->answer), now);
     } else {

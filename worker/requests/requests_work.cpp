@@ -57,15 +57,27 @@ void Requests::begin_match(const Peer& peer, const proto::Header& header, Frames
 }
 
 bool Requests::admit(const Peer& peer, const proto::Header& header, const Frames& frames, Time now) {
-  if (peers_.has_credit(peer.route, bytes_of(frames), unsent_.waiting(peer))) return true;
+  if (peers_.has_credit(peer.route, bytes_of(frames), unsent_.waiting(peer)) && parts_.outbox.has_room(peer, 0)) {
+    return true;
+  }
   refuse_full(peer, header,
               "this client has as much under way as it may (" + std::to_string(kCreditRequests) + " requests, " +
-                  std::to_string(kCreditBytes >> 20U) + " MiB, as WELCOME says): wait for answers",
+                  std::to_string(kCreditBytes >> 20U) + " MiB, as WELCOME says): wait for answers, and take them",
               now);
   return false;
 }
 
+bool Requests::has_room(const Running& running, std::size_t bytes) const {
+  return std::ranges::all_of(running.askers, [&](const Asker& asker) {
+    return unsent_.has_room(asker.peer, bytes) && parts_.outbox.has_room(asker.peer, bytes);
+  });
+}
+
 bool Requests::admit_stage(const Peer& peer, const proto::Header& header, Time now) {
+  if (!parts_.outbox.has_room(peer, 0)) {
+    refuse_full(peer, header, "too many answers wait for this client: take them, then ask again", now);
+    return false;
+  }
   if (stages_.size() >= (peer.bridge ? kStagesMax : kStagesOfClientsMax)) {
     refuse_full(peer, header, "too many STAGE requests run already: come again later", now);
     return false;
@@ -212,6 +224,11 @@ void Requests::take_matches(Time now) {
       if (task->displaced) {
         parts_.watcher.refused("queue_full");
         refuse(found, task->answer, now);
+      } else if (!task->session && !has_room(found->second, bytes_of(task->answer.frames))) {
+        // A session has changed by now; a MATCH is as well asked again.
+        refuse_full(found,
+                    "the answer finds no room beside those that its client has not taken: take them, then ask again",
+                    now);
       } else {
         if (task->tasks > 0 || !task->session) parts_.watcher.matched(*task);
         finish(found, std::move(task->answer), now);

@@ -13,6 +13,19 @@ std::size_t Unsent::waiting(const Peer& peer) const {
   return found == lanes_.end() ? 0 : found->second.entries.size();
 }
 
+// One may always wait, however large; and small ones, such as what tells of a refusal, as many as their number allows.
+bool Unsent::may_keep(const Lane& lane, std::size_t bytes) {
+  if (lane.entries.empty()) return true;
+  if (lane.entries.size() >= kUnsentPerPeerMax) return false;
+  return bytes <= kUnsentSmallMax || lane.bytes + bytes <= kUnsentBytesPerPeerMax;
+}
+
+bool Unsent::has_room(const Peer& peer, std::size_t bytes) const {
+  if (lanes_.empty()) return true;
+  const auto found = lanes_.find(peer.route);
+  return found == lanes_.end() || (may_keep(found->second, bytes) && bytes_ + bytes <= kUnsentBytesMax);
+}
+
 Unsent::Entry Unsent::take(Lane& lane, std::deque<Entry>::iterator which) {
   Entry entry = std::move(*which);
   lane.entries.erase(which);
@@ -26,8 +39,7 @@ Unsent::Entry Unsent::take(Lane& lane, std::deque<Entry>::iterator which) {
 void Unsent::keep(const Peer& peer, const proto::Header& header, const Frames& frames, Time now) {
   const std::size_t bytes = bytes_of(frames);
   Lane& lane = lanes_.try_emplace(peer.route, Lane{peer, {}, 0}).first->second;
-  const bool is_full = lane.entries.size() >= kUnsentPerPeerMax || lane.bytes + bytes > kUnsentBytesPerPeerMax;
-  if (is_full && !lane.entries.empty()) {  // one may always wait, however large
+  if (!may_keep(lane, bytes)) {
     ++dropped_;
     return;
   }

@@ -22,6 +22,8 @@ class Unsent {
   [[nodiscard]] bool empty() const { return lanes_.empty(); }
   // How many wait for this peer.
   [[nodiscard]] std::size_t waiting(const Peer& peer) const;
+  // Whether one more of so many bytes would not be dropped, should the peer not take it at once.
+  [[nodiscard]] bool has_room(const Peer& peer, std::size_t bytes) const;
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
  private:
@@ -38,6 +40,7 @@ class Unsent {
   using Lanes = std::unordered_map<std::string, Lane>;  // by route; the bridge's is ""
 
   void keep(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
+  [[nodiscard]] static bool may_keep(const Lane& lane, std::size_t bytes);
   void make_room();
   Entry take(Lane& lane, std::deque<Entry>::iterator which);
 

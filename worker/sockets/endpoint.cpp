@@ -173,6 +173,14 @@ Sent Endpoint::send_local(const std::string& route, const std::string& header, c
   return state_->front.send(route, header, frames);
 }
 
+bool Endpoint::has_room_local(const std::string& route, std::size_t bytes) const {
+  return state_->front.has_room(route, bytes);
+}
+
+void Endpoint::fit(std::size_t memory_bytes) {
+  state_->front.fit(memory_bytes);
+}
+
 void Endpoint::welcomed_local(const std::string& route) {
   state_->front.welcomed(route);
 }

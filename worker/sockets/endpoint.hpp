@@ -50,6 +50,9 @@ class Endpoint {
   std::optional<Received> receive_bridge();
   Sent send_local(const std::string& route, const std::string& header, const Frames& frames);
   Sent send_bridge(const std::string& header, const Frames& frames);
+  // As Front has it.
+  [[nodiscard]] bool has_room_local(const std::string& route, std::size_t bytes) const;
+  void fit(std::size_t memory_bytes);
   // The client has said HELLO; one that does not is hung up on in time.
   void welcomed_local(const std::string& route);
 
