@@ -25,6 +25,7 @@ Front::Front(Poll& poll)
       reserve_(reserve()),
       connections_max_(share_open_files(open_files_limit(), false).front),
       next_route_(std::random_device{}()),
+      held_max_(kHeldBytesMax),
       waiting_max_(kQueuesBytesMax) {
   listeners_.reserve(kListenersMax);
 }
@@ -37,6 +38,7 @@ void Front::listen(Listener listener) {
 }
 
 void Front::ready(const epoll_event& event, Time now) {
+  now_ = now;
   const std::uint64_t at = event.data.u64 - kFirstTag;
   if (at < kListenersMax) {
     if (at < listeners_.size()) accept(listeners_[at], now);
@@ -134,6 +136,7 @@ void Front::rest(Time now) {
 }
 
 void Front::turn(Time now) {
+  now_ = now;
   if (rested_until_ && now >= *rested_until_) {
     rested_until_.reset();
     if (!reserve_) reserve_ = reserve();
@@ -141,6 +144,7 @@ void Front::turn(Time now) {
   }
   hang_up_on_late(greetings_, &Front::still_greets, "it did not greet within 10 s", now);
   hang_up_on_late(mute_, &Front::still_mute, "it did not say HELLO within 60 s", now);
+  hang_up_on_half(now);
   relieve(now);
 }
 
@@ -160,6 +164,7 @@ Time Front::next_due() const {
   if (rested_until_) due = *rested_until_;
   if (!greetings_.empty()) due = std::min(due, greetings_.front().until);
   if (!mute_.empty()) due = std::min(due, mute_.front().until);
+  if (!holders_.empty()) due = std::min(due, half_due_);
   if (judged_) due = std::min(due, *judged_);
   return due;
 }
@@ -210,7 +215,7 @@ void Front::hang_up(Slot slot) {
   } else {
     --greeting_;
   }
-  held_ -= connection.held;
+  forget_held(slot);
   if (connection.outgoing) {
     waiting_ -= connection.outgoing->bytes();
     --waiters_;

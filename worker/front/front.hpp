@@ -47,8 +47,8 @@ class Front {
 
   // What the Poll told of a tag from kFirstTag on.
   void ready(const epoll_event& event, Time now);
-  // Hangs up on who is too slow in greeting, in saying HELLO, or in taking its answers where too much waits in all; to
-  // be called now and then, at next_due() at the latest.
+  // Hangs up on who is too slow: in greeting, in saying HELLO, in ending a message, or in taking its answers where too
+  // much waits in all. To be called now and then, at next_due() at the latest.
   void turn(Time now);
   [[nodiscard]] Time next_due() const;
 
@@ -97,6 +97,8 @@ class Front {
     Incoming incoming;
     std::unique_ptr<Outgoing> outgoing;  // null: nothing waits
     std::size_t held = 0;                // of incoming, as counted in held_
+    std::size_t at_holder = 0;           // its place among holders_, where that is not 0
+    Time heard{};                        // when that was last more
     std::uint64_t taken = 0;             // bytes of outgoing
     std::uint64_t taken_before = 0;      // of those, before the round of this number
     std::uint64_t round = 0;             // 0: it has taken all since, or nothing waited for it then
@@ -130,7 +132,6 @@ class Front {
   void enrol(Slot slot, std::string_view wished);
   std::string new_route();
   std::string route_of(const Connection& connection, std::string_view wished);
-  void count_held(Connection& connection);
   Outgoing& outgoing_of(Slot slot);
   void say(Slot slot, std::string_view bytes);
   void flush_one(Slot slot);
@@ -138,7 +139,11 @@ class Front {
   [[nodiscard]] static bool is_paused(const Connection& connection);
   void watch(Slot slot);
 
-  // Of what waits: front_bounds.cpp.
+  // What is held and what waits: front_bounds.cpp.
+  void count_held(Slot slot);
+  void forget_held(Slot slot);
+  void bound_held(Slot slot);
+  void hang_up_on_half(Time now);
   [[nodiscard]] std::size_t share_of(std::size_t bytes, std::size_t clients) const;
   void relieve(Time now);
   void hang_up_on_stalled();
@@ -166,8 +171,12 @@ class Front {
   std::size_t connections_ = 0;
   std::uint64_t came_ = 0;
   std::uint32_t next_route_;
-  std::size_t held_ = 0;     // bytes of messages that have not come whole
-  std::size_t waiting_ = 0;  // bytes that have not left
+  Time now_{};            // as told last
+  std::size_t held_ = 0;  // bytes of messages that have not come whole
+  std::size_t held_max_;
+  std::vector<Slot> holders_;  // whose
+  Time half_due_{};            // to be looked at
+  std::size_t waiting_ = 0;    // bytes that have not left
   std::size_t waiting_max_;
   std::size_t waiters_ = 0;     // clients for whom something waits
   std::uint64_t round_ = 0;     // its number; each lasts for kStallMax, while more than waiting_max_ waits

@@ -1,4 +1,4 @@
-// Front: what may wait for clients, of each and in all.
+// Front: what may be held of what clients say, and what may wait for them, of each and in all.
 #include <algorithm>
 
 #include "worker/front/front.hpp"
@@ -8,7 +8,55 @@ namespace windlass::worker {
 
 void Front::fit(std::size_t memory_bytes) {
   if (memory_bytes == 0) return;  // not known
+  held_max_ = std::clamp(memory_bytes / kHeldShare, kHeldBytesLeast, kHeldBytesMax);
   waiting_max_ = std::clamp(memory_bytes / kQueuesShare, 2 * kQueueBytesMax, kQueuesBytesMax);
+}
+
+void Front::count_held(Slot slot) {
+  Connection& connection = *slots_[slot];
+  const std::size_t held = connection.incoming.held();
+  if (held == 0) return forget_held(slot);
+  connection.heard = now_;
+  if (connection.held == 0) {
+    if (holders_.empty()) half_due_ = now_ + kHalfLook;
+    connection.at_holder = holders_.size();
+    holders_.push_back(slot);
+  }
+  held_ += held - connection.held;
+  connection.held = held;
+}
+
+void Front::forget_held(Slot slot) {
+  Connection& connection = *slots_[slot];
+  if (connection.held == 0) return;
+  held_ -= std::exchange(connection.held, 0);
+  holders_[connection.at_holder] = holders_.back();
+  slots_[holders_.back()]->at_holder = connection.at_holder;
+  holders_.pop_back();
+}
+
+// Who has just said more may have to go, and so may whoever holds most.
+void Front::bound_held(Slot slot) {
+  const Connection& connection = *slots_[slot];
+  if (!connection.welcomed && connection.held > kMuteBytesMax) {
+    return refuse_and_hang_up(slot, "memory", "it sends more than 64 KiB at once and has not said HELLO");
+  }
+  while (held_ > held_max_) {
+    const auto most = std::ranges::max_element(holders_, {}, [&](Slot holder) { return slots_[holder]->held; });
+    refuse_and_hang_up(*most, "memory",
+                       "the messages of all clients that have not come whole take too much memory, and its own most");
+  }
+}
+
+void Front::hang_up_on_half(Time now) {
+  if (holders_.empty() || now < half_due_) return;
+  half_due_ = now + kHalfLook;
+  for (std::size_t i = holders_.size(); i-- > 0;) {  // one that goes is replaced by one that was looked at
+    Connection& connection = *slots_[holders_[i]];
+    if (is_paused(connection)) connection.heard = now;  // it is we who do not read
+    if (now - connection.heard < kHalfMax) continue;
+    refuse_and_hang_up(holders_[i], "slow", "it stopped in the middle of a message for 60 s");
+  }
 }
 
 // Shares are equal, and nobody has less than what is written at once.

@@ -17,6 +17,11 @@ inline constexpr std::size_t kAcceptsPerTurn = 64;
 inline constexpr std::chrono::milliseconds kAcceptRest{100};         // where the system cannot give a socket
 inline constexpr std::size_t kReadBytesMax = 64 * 1024;              // of one client, before the next has its turn
 inline constexpr std::size_t kHeldBytesMax = std::size_t{4} << 30U;  // of messages that have not come whole
+inline constexpr std::size_t kHeldShare = 4;                         // of the memory that there is, where it is less,
+inline constexpr std::size_t kHeldBytesLeast = std::size_t{64} << 20U;  // but so much always
+inline constexpr std::size_t kMuteBytesMax = 64 * 1024;                 // likewise, of who has not said HELLO
+inline constexpr std::chrono::seconds kHalfMax{60};                     // without a byte, in the middle of a message
+inline constexpr std::chrono::seconds kHalfLook{5};
 inline constexpr std::size_t kPauseBytes = std::size_t{1}
                                            << 20U;  // towards one client; not read from until there are less
 inline constexpr std::size_t kQueueBytesMax = std::size_t{4} << 20U;     // towards one client; one message always fits

@@ -233,6 +233,97 @@ TEST_F(FrontTest, WhoseConnectionEndsIsToldOfBeforeTheNextOfThatNameIsHeard) {
   EXPECT_TRUE(front.take_ended().empty()) << "who never had a route has none to be told of";
 }
 
+// The head of a frame of so many bytes, and those that come of it at once.
+std::string part_of_message(std::uint64_t size, std::size_t comes) {
+  std::string said;
+  zmtp::put_head(said, size, false);
+  return said + std::string(comes, 'x');
+}
+
+TEST_F(FrontTest, WhoHasNotSaidHelloMaySendLittleAtOnce) {
+  const Descriptor greets = client(hello_of_zmtp() + part_of_message(kMuteBytesMax, kMuteBytesMax - 1));
+  EXPECT_TRUE(serve().empty());
+  EXPECT_EQ(front.connections(), 1U);
+  say(greets, "x");
+  EXPECT_EQ(serve().size(), 1U);
+  const Descriptor greedy = client(hello_of_zmtp() + part_of_message(2 * kMuteBytesMax, kMuteBytesMax + 1));
+  EXPECT_TRUE(serve().empty());
+  EXPECT_EQ(refusals, std::vector<std::string>{"memory: it sends more than 64 KiB at once and has not said HELLO"});
+  EXPECT_EQ(front.connections(), 1U);
+  const Descriptor welcome = client(hello_of_zmtp() + kMessage);
+  front.welcomed(serve().at(0));
+  say(welcome, part_of_message(2 * kMuteBytesMax, kMuteBytesMax + 1));
+  EXPECT_TRUE(serve().empty());
+  EXPECT_EQ(front.connections(), 2U);
+}
+
+TEST_F(FrontTest, WhereTooMuchHasNotComeWholeWhoHoldsMostIsHungUpOn) {
+  front.fit(1);
+  std::vector<Descriptor> holders;
+  for (int i = 0; i < 2; ++i) {
+    holders.push_back(client(hello_of_zmtp() + kMessage));
+    front.welcomed(serve().at(0));
+    say(holders.back(), part_of_message(2 * kHeldBytesLeast, 0));
+  }
+  const std::string some(kReadBytesMax, 'x');
+  const auto send = [&](const Descriptor& holder, std::size_t bytes) {
+    for (std::size_t sent = 0; sent < bytes; sent += some.size()) {
+      if (::send(holder.get(), some.data(), some.size(), MSG_NOSIGNAL) < 0) return;
+      EXPECT_TRUE(serve().empty());
+    }
+  };
+  send(holders[0], kHeldBytesLeast / 2);
+  send(holders[1], kHeldBytesLeast / 4);
+  EXPECT_TRUE(refusals.empty());
+  send(holders[0], kHeldBytesLeast / 8);  // its room grows by twofold
+  EXPECT_EQ(refusals.size(), 1U);
+  send(holders[1], kHeldBytesLeast / 2);
+  EXPECT_EQ(front.connections(), 1U) << "there is room again";
+  const Descriptor other = client(hello_of_zmtp() + kMessage);
+  EXPECT_EQ(serve().size(), 1U);
+}
+
+TEST_F(FrontTest, WhoStopsInTheMiddleOfAMessageIsHungUpOn) {
+  const Descriptor slow = client(hello_of_zmtp() + kMessage);
+  front.welcomed(serve().at(0));
+  const Descriptor quiet = client(hello_of_zmtp() + kMessage);
+  front.welcomed(serve().at(0));
+  const std::string whole = part_of_message(300, 300);
+  say(slow, whole.substr(0, 100));
+  serve();
+  EXPECT_LE(front.next_due(), now + kHalfLook);
+  for (int minutes = 1; minutes < 3; ++minutes) {
+    at(minutes * (kHalfMax - seconds(2)));
+    say(slow, whole.substr(static_cast<std::size_t>(minutes) * 100, 50));
+    serve();
+  }
+  EXPECT_EQ(front.connections(), 2U) << "a byte now and then is enough";
+  at(3 * kHalfMax);
+  EXPECT_EQ(front.connections(), 1U);
+  EXPECT_EQ(refusals, std::vector<std::string>{"slow: it stopped in the middle of a message for 60 s"});
+  EXPECT_EQ(front.next_due(), Time::max()) << "who has said all that it began may be silent";
+}
+
+TEST_F(FrontTest, WhoIsNotReadFromMayNotBeBlamedForTheMiddleOfAMessage) {
+  const Descriptor one = client(hello_of_zmtp() + kMessage);
+  const auto routes = serve();
+  front.welcomed(routes.at(0));
+  const std::string whole = part_of_message(300, 300);
+  say(one, whole.substr(0, 100));
+  serve();
+  EXPECT_EQ(front.send(routes[0], std::string(2 * kPauseBytes, 'a'), {}), Sent::yes);
+  front.flush();
+  say(one, whole.substr(100));
+  at(2 * kHalfMax);
+  EXPECT_EQ(front.connections(), 1U);
+  std::vector<std::string> came;
+  for (std::size_t taken = 0; taken < 2 * kPauseBytes || came.empty();) {
+    taken += read(one, kPauseBytes);
+    for (const std::string& route : serve()) came.push_back(route);
+  }
+  EXPECT_EQ(came, routes);
+}
+
 TEST_F(FrontTest, WhoReadsIsServedWhereOthersHaveFilledWhatMayWait) {
   front.fit(1);  // as little as ever: two full queues
   const Hogs others = hogs(3, kQueueBytesMax);

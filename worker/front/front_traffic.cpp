@@ -37,7 +37,7 @@ std::optional<Front::Message> Front::take() {
   Incoming::Event event = connection.incoming.take(unread_);
   switch (event.kind) {
     case Kind::frame:
-      count_held(connection);
+      count_held(slot);
       return Message{connection.route, std::move(event.frames)};
     case Kind::ready:
       enrol(slot, event.bytes);
@@ -49,11 +49,9 @@ std::optional<Front::Message> Front::take() {
       refuse_and_hang_up(slot, "protocol", event.bytes, event.refused_type);
       break;
     case Kind::more:
-      count_held(connection);
+      count_held(slot);
       end_reading();
-      if (held_ > kHeldBytesMax) {
-        refuse_and_hang_up(slot, "memory", "the messages of all clients that have not come whole take too much memory");
-      }
+      bound_held(slot);
       break;
     default:
       break;
@@ -107,12 +105,6 @@ void Front::end_reading() {
   current_ = kNobody;
   // Each sending may wake a client, which takes longer than a small answer does.
   if (dirty_.size() >= kFlushAfter) flush();
-}
-
-void Front::count_held(Connection& connection) {
-  const std::size_t held = connection.incoming.held();
-  held_ += held - connection.held;
-  connection.held = held;
 }
 
 // Numbers that no peer may choose: a zero, and four bytes.
