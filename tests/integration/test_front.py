@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import select
 import signal
 import socket
 import struct
@@ -17,15 +16,13 @@ from pathlib import Path
 import pytest
 import windlass
 import zmq
-from support import ID, SANITIZED, Raw, eventually, fallbacks, metric, problem, resident
+from bare import GREETING, HELLO, READY, ROUTERS_READY, answered, ask_until_held, bare, framed, message, read
+from support import SANITIZED, Raw, eventually, fallbacks, metric, problem, resident
 from windlass import _wire
 from windlass._local_node import find_windlassd
-from windlass._wire import Header, Message, Type
+from windlass._wire import Type
 
 Make = Callable[..., windlass.LocalNode]
-GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x01NULL" + bytes(48)
-READY = b"\x04\x29\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
-ROUTERS_READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06ROUTER"
 
 
 @pytest.fixture(params=["ipc", "tcp"])
@@ -35,31 +32,6 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 def address_of(node: windlass.LocalNode, transport: str) -> str:
     return node.address if transport == "ipc" else str(node.tcp_address)
-
-
-def bare(address: str, *first: bytes) -> socket.socket:
-    """A socket that has sent these bytes."""
-    if address.startswith("ipc://"):
-        made = socket.socket(socket.AF_UNIX)
-        made.settimeout(10)
-        made.connect(address.removeprefix("ipc://"))
-    else:
-        host, _, port = address.removeprefix("tcp://").rpartition(":")
-        made = socket.create_connection((host.strip("[]"), int(port)), timeout=10)
-    with contextlib.suppress(OSError):  # it may be hung up on already, which the test finds out by reading
-        for part in first:
-            made.sendall(part)
-    return made
-
-
-def read(peer: socket.socket, size: int) -> bytes:
-    got = b""
-    while len(got) < size:
-        more = peer.recv(size - len(got))
-        if not more:
-            break
-        got += more
-    return got
 
 
 def hung_up_on(peer: socket.socket) -> bool:
@@ -72,21 +44,6 @@ def hung_up_on(peer: socket.socket) -> bool:
     except OSError:
         pass
     return True
-
-
-def framed(frames: list[bytes]) -> bytes:
-    out = b""
-    for number, frame in enumerate(frames):
-        flags = (number + 1 < len(frames)) | (2 if len(frame) > 255 else 0)
-        out += bytes([flags]) + len(frame).to_bytes(8 if len(frame) > 255 else 1, "big") + frame
-    return out
-
-
-def message(kind: Type, body: dict, request_id: bytes = ID) -> list[bytes]:
-    return [bytes(frame) for frame in _wire.encode(Message(Header(kind, request_id), body))]
-
-
-HELLO = {"role": "client", "versions": [1, 1], "features": [], "software": "x", "pid": 1}
 
 
 def serves(node: windlass.LocalNode, transport: str = "ipc") -> bool:
@@ -208,14 +165,25 @@ def test_who_does_not_greet_is_hung_up_on_after_ten_seconds(node: windlass.Local
 
 def test_a_frame_that_is_only_announced_takes_no_memory(node: windlass.LocalNode, transport: str):
     before = resident(node.pid)
-    announced = GREETING + READY + b"\x02" + struct.pack(">Q", 2**31)
+    announced = b"\x02" + struct.pack(">Q", 2**31)
     with contextlib.ExitStack() as stack:
         for _ in range(20):
-            stack.enter_context(bare(address_of(node, transport), announced, bytes(100_000)))
-        eventually(lambda: metric(node, "windlass_connections") >= 20)
+            peer = stack.enter_context(bare(address_of(node, transport), GREETING + READY))
+            peer.sendall(framed(message(Type.HELLO, HELLO)) + announced + bytes(100_000))
+        eventually(lambda: metric(node, "windlass_clients") >= 20)
         assert serves(node, transport)
+        assert metric(node, "windlass_connections") >= 20
         assert resident(node.pid) - before < (512 << 20 if SANITIZED else 32 << 20)  # of 40 GiB
     eventually(lambda: metric(node, "windlass_connections") == 0)
+
+
+def test_who_has_not_said_hello_may_not_send_much(node: windlass.LocalNode, transport: str):
+    with bare(
+        address_of(node, transport), GREETING + READY, b"\x02" + struct.pack(">Q", 2**31) + bytes(70_000)
+    ) as peer:
+        assert hung_up_on(peer)
+    eventually(lambda: refused(node, "memory") == 1)
+    assert serves(node, transport)
 
 
 def test_a_message_of_many_megabytes_comes_whole(node: windlass.LocalNode, transport: str):
@@ -229,24 +197,11 @@ def test_a_message_of_many_megabytes_comes_whole(node: windlass.LocalNode, trans
 def test_a_client_that_does_not_read_hinders_nobody_and_loses_nothing(node: windlass.LocalNode, transport: str):
     """It is not listened to until it takes its answers, so that none has to be dropped for want of room."""
     with bare(address_of(node, transport), GREETING + READY, framed(message(Type.HELLO, HELLO, bytes(16)))) as peer:
-        asked, rest = 0, b""
-        while asked < 100_000:
-            rest = rest or framed(message(Type.LOAD, {"pad": bytes(300)}, (asked + 1).to_bytes(16, "big")))
-            if not select.select([], [peer], [], 2.0)[1]:
-                break
-            rest = rest[peer.send(rest) :]
-            asked += not rest
+        asked = ask_until_held(peer)
         assert 500 < asked < 100_000, "it is held back, and not before there is much"
         assert serves(node, transport)
         read(peer, 64 + len(ROUTERS_READY))
-        answered = []
-        while len(answered) < asked + 1:
-            flags = read(peer, 1)[0]
-            size = int.from_bytes(read(peer, 8 if flags & 2 else 1), "big")
-            frame = read(peer, size)
-            if flags & 1:
-                answered.append(_wire.decode_header(frame).id)
-        assert answered == [number.to_bytes(16, "big") for number in range(asked + 1)]
+        assert answered(peer, asked + 1) == [number.to_bytes(16, "big") for number in range(asked + 1)]
         assert metric(node, 'windlass_messages_dropped_total{reason="queue_full"}') == 0
 
 

@@ -145,6 +145,7 @@ void Front::turn(Time now) {
   hang_up_on_late(greetings_, &Front::still_greets, "it did not greet within 10 s", now);
   hang_up_on_late(mute_, &Front::still_mute, "it did not say HELLO within 60 s", now);
   hang_up_on_half(now);
+  hang_up_on_vanished(now);
   relieve(now);
 }
 
@@ -165,6 +166,7 @@ Time Front::next_due() const {
   if (!greetings_.empty()) due = std::min(due, greetings_.front().until);
   if (!mute_.empty()) due = std::min(due, mute_.front().until);
   if (!holders_.empty()) due = std::min(due, half_due_);
+  if (!unconfirmed_.empty()) due = std::min(due, confirm_due_);
   if (judged_) due = std::min(due, *judged_);
   return due;
 }

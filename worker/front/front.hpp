@@ -47,8 +47,8 @@ class Front {
 
   // What the Poll told of a tag from kFirstTag on.
   void ready(const epoll_event& event, Time now);
-  // Hangs up on who is too slow: in greeting, in saying HELLO, in ending a message, or in taking its answers where too
-  // much waits in all. To be called now and then, at next_due() at the latest.
+  // Hangs up on who has vanished, and on who is too slow: in greeting, in saying HELLO, in ending a message, or in
+  // taking its answers where too much waits in all. To be called now and then, at next_due() at the latest.
   void turn(Time now);
   [[nodiscard]] Time next_due() const;
 
@@ -90,6 +90,7 @@ class Front {
     bool open = false;      // has its route
     bool welcomed = false;  // has said HELLO
     bool dirty = false;
+    bool unconfirmed = false;  // is among those
     std::uint32_t watched = EPOLLIN;
     std::optional<uid_t> uid;
     std::uint64_t number = 0;  // of all that came, this one
@@ -102,6 +103,10 @@ class Front {
     std::uint64_t taken = 0;             // bytes of outgoing
     std::uint64_t taken_before = 0;      // of those, before the round of this number
     std::uint64_t round = 0;             // 0: it has taken all since, or nothing waited for it then
+  };
+  struct Known {
+    Slot slot = kNobody;
+    std::uint64_t number = 0;
   };
   struct Greeting {
     Slot slot = kNobody;
@@ -144,6 +149,8 @@ class Front {
   void forget_held(Slot slot);
   void bound_held(Slot slot);
   void hang_up_on_half(Time now);
+  void expect_confirmation(Slot slot);
+  void hang_up_on_vanished(Time now);
   [[nodiscard]] std::size_t share_of(std::size_t bytes, std::size_t clients) const;
   void relieve(Time now);
   void hang_up_on_stalled();
@@ -178,9 +185,11 @@ class Front {
   Time half_due_{};            // to be looked at
   std::size_t waiting_ = 0;    // bytes that have not left
   std::size_t waiting_max_;
-  std::size_t waiters_ = 0;     // clients for whom something waits
-  std::uint64_t round_ = 0;     // its number; each lasts for kStallMax, while more than waiting_max_ waits
-  std::optional<Time> judged_;  // when it is over
+  std::vector<Known> unconfirmed_;  // whose peers have not confirmed all, when last looked at
+  Time confirm_due_{};              // to be looked at
+  std::size_t waiters_ = 0;         // clients for whom something waits
+  std::uint64_t round_ = 0;         // its number; each lasts for kStallMax, while more than waiting_max_ waits
+  std::optional<Time> judged_;      // when it is over
 };
 
 }  // namespace windlass::worker

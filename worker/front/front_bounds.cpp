@@ -1,6 +1,7 @@
 // Front: what may be held of what clients say, and what may wait for them, of each and in all.
 #include <algorithm>
 
+#include "worker/front/confirmed.hpp"
 #include "worker/front/front.hpp"
 #include "worker/front/front_limits.hpp"
 
@@ -59,6 +60,25 @@ void Front::hang_up_on_half(Time now) {
   }
 }
 
+void Front::expect_confirmation(Slot slot) {
+  if (unconfirmed_.empty()) confirm_due_ = now_ + kConfirmLook;
+  slots_[slot]->unconfirmed = true;
+  unconfirmed_.push_back({slot, slots_[slot]->number});
+}
+
+void Front::hang_up_on_vanished(Time now) {
+  if (unconfirmed_.empty() || now < confirm_due_) return;
+  confirm_due_ = now + kConfirmLook;
+  std::erase_if(unconfirmed_, [&](const Known& known) {
+    const auto& connection = slots_[known.slot];
+    if (!connection || connection->number != known.number) return true;
+    const Confirmed confirms = confirmed(connection->socket.get());
+    connection->unconfirmed = confirms == Confirmed::some || connection->outgoing;
+    if (confirms == Confirmed::nothing) hang_up(known.slot);
+    return confirms == Confirmed::nothing || !connection->unconfirmed;
+  });
+}
+
 // Shares are equal, and nobody has less than what is written at once.
 std::size_t Front::share_of(std::size_t bytes, std::size_t clients) const {
   return std::max(bytes / std::max<std::size_t>(clients, 1), kReadBytesMax);
@@ -84,9 +104,9 @@ bool Front::has_room(const std::string& route, std::size_t bytes) const {
 
 // While more waits in all than may, whoever has most of it and takes nothing of it is hung up on.
 void Front::relieve(Time now) {
+  if (judged_ && now >= *judged_) hang_up_on_stalled();
   if (waiting_ <= waiting_max_) return judged_.reset();
   if (judged_ && now < *judged_) return;
-  if (judged_) hang_up_on_stalled();
   judged_ = now + kStallMax;
   ++round_;
   for (const auto& connection : slots_) {

@@ -30,6 +30,7 @@ inline constexpr std::size_t kQueuesShare = 16;                          // of t
 inline constexpr std::size_t kRoomFactor = 2;         // so many times that of all: large answers may be refused
 inline constexpr std::chrono::seconds kStallMax{10};  // who takes less meanwhile may be hung up on, where all have too
 inline constexpr std::size_t kTakenMin = std::size_t{1} << 20U;  // much waiting
+inline constexpr std::chrono::seconds kConfirmLook{3};           // at peers over tcp that have not confirmed all
 inline constexpr std::size_t kSpareQueues = 64;
 inline constexpr std::size_t kFlushAfter = 16;  // clients with answers, while others have more to read
 

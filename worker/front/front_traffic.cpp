@@ -194,6 +194,7 @@ void Front::flush_one(Slot slot) {
   const Outgoing::Left left = connection.outgoing->flush(connection.socket.get());
   waiting_ -= before - connection.outgoing->bytes();
   connection.taken += before - connection.outgoing->bytes();
+  if (!connection.uid && !connection.unconfirmed) expect_confirmation(slot);
   if (left == Outgoing::Left::broken) return hang_up(slot);
   if (left == Outgoing::Left::some) return watch(slot);
   --waiters_;

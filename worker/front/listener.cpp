@@ -19,21 +19,18 @@ constexpr int kBacklog = 4096;  // the system cuts it to what it allows
 constexpr int kKeepAliveIdleS = 5;
 constexpr int kKeepAliveIntervalS = 5;
 constexpr int kKeepAliveCount = 2;
-constexpr unsigned kUnheardMaxMs = 15'000;  // what was sent and is not confirmed: the peer is gone
 
 void set(int fd, int level, int option, unsigned value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
-// A peer that vanished without a word is found out by the kernel; no timer of ours, and nothing to say to who is
-// silent.
+// A silent peer that vanished without a word is found out by the kernel; of others see confirmed.hpp.
 void tune_tcp(int fd) {
   set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleS);
   set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalS);
   set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveCount);
-  set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnheardMaxMs);
 }
 
 std::string address_of(int fd) {
