@@ -41,7 +41,8 @@ inline constexpr std::size_t kUnsentBytesPerPeerMax = std::size_t{64} << 20U;
 inline constexpr std::size_t kUnsentSmallMax = 4096;               // bytes of one that is counted by number alone
 inline constexpr std::chrono::minutes kUnsentKeep = kPeerIdleMax;  // a peer that went is told of at once
 inline constexpr std::chrono::milliseconds kUnsentRetry{20};
-inline constexpr int kSocketQueueMax = 1000;               // messages per peer within ZeroMQ, each way
+inline constexpr int kSocketQueueMax = 1000;                            // messages per peer within ZeroMQ, each way
+inline constexpr std::size_t kSocketBytesMax = std::size_t{16} << 20U;  // likewise, towards it; one message always may
 inline constexpr int kMessagesPerTurn = 64;                // read from one socket before the others have their turn
 inline constexpr std::chrono::milliseconds kTurnMax{5};    // and no longer than this
 inline constexpr std::size_t kKeyedConnectionsMax = 8192;  // of the listener with keys

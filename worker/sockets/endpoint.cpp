@@ -44,6 +44,7 @@ struct Endpoint::State {
   zmq::context_t context{1};
   std::optional<zmq::socket_t> bridge;
   std::optional<LinkWatch> link;  // of the bridge's socket
+  Handed handed;                  // to it
   bool keyed = false;             // it has a key
   std::string fault;              // of the one before
   int bridge_fd = -1;
@@ -116,6 +117,7 @@ tl::expected<void, std::string> Endpoint::dial(const std::string& address, const
     if (keys != nullptr) set_curve_client(socket, keys->own, keys->server);
     state_->bridge_fd = socket.get(zmq::sockopt::fd);
     state_->bridge.emplace(std::move(socket));
+    state_->handed = {};
     state_->bridge_touched = true;
     state_->poll.add(state_->bridge_fd, kBridgeTag);
     state_->link.emplace(state_->context, *state_->bridge);
@@ -188,7 +190,7 @@ void Endpoint::welcomed_local(const std::string& route) {
 Sent Endpoint::send_bridge(const std::string& header, const Frames& frames) {
   if (!state_->bridge) return Sent::gone;
   state_->bridge_touched = true;
-  return send_parts(*state_->bridge, nullptr, header, frames);
+  return send_parts(*state_->bridge, nullptr, header, frames, state_->handed);
 }
 
 bool Endpoint::State::bridge_readable() {

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <random>
 #include <set>
+#include <unordered_map>
 
 #include "worker/base/log.hpp"
 #include "worker/core/limits.hpp"
@@ -23,6 +24,7 @@ constexpr int kWanted = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_
                         ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
 constexpr std::chrono::milliseconds kLook{50};  // between two looks at those that have not spoken
 constexpr std::size_t kPrefixBytes = 8;
+constexpr std::size_t kHandedFew = 64;
 
 // Who holds a key, as the daemon's table knows it.
 std::optional<Standing> standing_of(const AllowedKey* key) {
@@ -93,8 +95,11 @@ struct KeyedListener::State {
   const std::string prefix = random_prefix();
   std::string address;
   in_port_t port = 0;
-  std::set<int> expelled;   // those that are told so, until they are closed
-  std::vector<int> to_cut;  // of those: at the next turn, so that the answer may leave
+  std::unordered_map<std::string, Handed> handed;  // by the route within the socket; of whom much was sent to
+  const Handed small;
+  std::size_t handed_look = kHandedFew;  // when there are so many, those for whom nothing waits are forgotten
+  std::set<int> expelled;                // those that are told so, until they are closed
+  std::vector<int> to_cut;               // of those: at the next turn, so that the answer may leave
   Time look_due{};
   Time held_look_due{};
   LogLimit log;
@@ -104,6 +109,7 @@ struct KeyedListener::State {
   bool admit(const KeyBytes& key, Time now);
   void take_events(Time now);
   void cut_flooding(Time now);
+  Sent send(const std::string& inner, const std::string& header, const Frames& frames);
   void cut(int fd) const;
   void expel(const std::string& route, const Frames& frames, int fd, const AllowedKey* key, Time now);
   [[nodiscard]] const AllowedKey* key_of(const std::string& route) const;
@@ -168,6 +174,15 @@ void KeyedListener::State::take_events(Time now) {
   }
 }
 
+Sent KeyedListener::State::send(const std::string& inner, const std::string& header, const Frames& frames) {
+  if (bytes_of(frames) <= kCopyMax) return send_parts(router, &inner, header, frames, small);
+  if (handed.size() >= handed_look) {
+    std::erase_if(handed, [](const auto& each) { return each.second.bytes() == 0; });
+    handed_look = std::max(2 * handed.size(), kHandedFew);
+  }
+  return send_parts(router, &inner, header, frames, handed[inner]);
+}
+
 const AllowedKey* KeyedListener::State::key_of(const std::string& route) const {
   KeyBytes key{};
   if (route.size() < prefix.size() + key.size()) return nullptr;
@@ -187,7 +202,7 @@ void KeyedListener::State::expel(const std::string& route, const Frames& frames,
   header.t = static_cast<std::uint32_t>(proto::Type::error);
   header.id = *id;
   const Answer answer = error_answer(proto::Code::unauthenticated, "this key was revoked here");
-  send_parts(router, &route, proto::encode(header), answer.frames);
+  send(route, proto::encode(header), answer.frames);
 }
 
 KeyedListener::KeyedListener(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -289,7 +304,7 @@ bool KeyedListener::owns(const std::string& route) const {
 Sent KeyedListener::send(const std::string& route, const std::string& header, const Frames& frames) {
   if (!standing_of(state_->key_of(route))) return Sent::gone;
   const std::string inner = route.substr(state_->prefix.size() + sizeof(KeyBytes));
-  return send_parts(state_->router, &inner, header, frames);
+  return state_->send(inner, header, frames);
 }
 
 void KeyedListener::close() {

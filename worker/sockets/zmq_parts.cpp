@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "proto/limits.hpp"
+#include "worker/core/limits.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
@@ -25,24 +26,33 @@ void back_from_zmq([[maybe_unused]] void* what) {
 #endif
 }
 
-constexpr std::size_t kCopyMax = 4096;  // larger frames leave without a copy
+constexpr std::size_t kSharedMin = 128;  // smaller frames are as cheap to copy as to share
 
-// A frame that keeps the message it came in alive. Small ones are as cheap to copy as to share.
+// A frame that keeps the message it came in alive.
 Frame frame_of(zmq::message_t message) {
-  if (message.size() <= 128) return Frame(std::string(static_cast<const char*>(message.data()), message.size()));
+  if (message.size() <= kSharedMin) return Frame(std::string(static_cast<const char*>(message.data()), message.size()));
   auto owner = std::make_shared<zmq::message_t>(std::move(message));
   const std::string_view view(static_cast<const char*>(owner->data()), owner->size());
   return {std::move(owner), view};
 }
 
-zmq::message_t message_of(const Frame& frame) {
-  if (frame.size() <= kCopyMax) return {frame.view().data(), frame.size()};
-  auto* kept = new std::shared_ptr<const void>(frame.owner());
+// What ZeroMQ holds of a frame until it has left.
+struct Kept {
+  std::shared_ptr<const void> owner;
+  Handed handed;
+  std::size_t bytes;
+};
+
+zmq::message_t message_of(const Frame& frame, const Handed& handed) {
+  auto* kept = new Kept{frame.owner(), handed, frame.size()};
+  handed.add(kept->bytes);
   // ZeroMQ takes a pointer to non-const, and only reads.
   void* data = const_cast<char*>(frame.view().data());
   const auto let_go = [](void*, void* hint) {
     back_from_zmq(hint);
-    delete static_cast<std::shared_ptr<const void>*>(hint);
+    const auto* back = static_cast<Kept*>(hint);
+    back->handed.take(back->bytes);
+    delete back;
   };
   handed_to_zmq(kept);
   return {data, frame.size(), let_go, kept};
@@ -98,14 +108,20 @@ std::uint64_t curve_bytes(const Frames& frames) {
   return bytes;
 }
 
-Sent send_parts(zmq::socket_t& socket, const std::string* route, const std::string& header, const Frames& frames) {
+Sent send_parts(zmq::socket_t& socket, const std::string* route, const std::string& header, const Frames& frames,
+                const Handed& handed) {
+  const std::size_t bytes = bytes_of(frames);
+  const std::size_t before = handed.bytes();
+  if (bytes > kCopyMax && before > 0 && before + bytes > kSocketBytesMax) return Sent::full;
   const auto more = zmq::send_flags::sndmore | zmq::send_flags::dontwait;
   try {
     if (route != nullptr && !socket.send(zmq::buffer(*route), more)) return Sent::full;
     const bool alone = frames.empty();
     if (!socket.send(zmq::buffer(header), alone ? zmq::send_flags::dontwait : more)) return Sent::full;
     for (std::size_t i = 0; i < frames.size(); ++i) {
-      zmq::message_t part = message_of(frames[i]);
+      const bool copied = bytes <= kCopyMax || frames[i].size() <= kSharedMin;
+      zmq::message_t part =
+          copied ? zmq::message_t(frames[i].view().data(), frames[i].size()) : message_of(frames[i], handed);
       if (!socket.send(part, i + 1 < frames.size() ? more : zmq::send_flags::dontwait)) return Sent::full;
     }
     return Sent::yes;

@@ -1,7 +1,9 @@
 // Whole messages to and from ZeroMQ sockets, as frames. Neither call ever blocks. The thread of the socket.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <zmq.hpp>
@@ -28,7 +30,23 @@ std::optional<Received> receive_parts(zmq::socket_t& socket, bool routed, Origin
 // What a message takes on a connection with keys (CURVE, rfc.zeromq.org/spec/26): of each frame a command MESSAGE.
 [[nodiscard]] std::uint64_t curve_bytes(const Frames& frames);
 
-// Sends all parts or, by the first one's fate, none. `route` where the socket is a ROUTER.
-Sent send_parts(zmq::socket_t& socket, const std::string* route, const std::string& header, const Frames& frames);
+// How many bytes ZeroMQ holds for one peer, of messages that are not small: its own limits count messages alone. Lives
+// on with what it counts; ZeroMQ's thread takes away from it what has left.
+class Handed {
+ public:
+  [[nodiscard]] std::size_t bytes() const { return bytes_->load(std::memory_order_relaxed); }
+  void add(std::size_t bytes) const { bytes_->fetch_add(bytes, std::memory_order_relaxed); }
+  void take(std::size_t bytes) const { bytes_->fetch_sub(bytes, std::memory_order_relaxed); }
+
+ private:
+  std::shared_ptr<std::atomic<std::size_t>> bytes_ = std::make_shared<std::atomic<std::size_t>>(0);
+};
+
+inline constexpr std::size_t kCopyMax = 4096;  // larger messages leave without a copy, and are counted
+
+// Sends all parts or, by the first one's fate, none. `route` where the socket is a ROUTER. Full, too, where more than
+// kSocketBytesMax would be `handed`; one message always may.
+Sent send_parts(zmq::socket_t& socket, const std::string* route, const std::string& header, const Frames& frames,
+                const Handed& handed);
 
 }  // namespace windlass::worker
