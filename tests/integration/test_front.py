@@ -17,7 +17,7 @@ import pytest
 import windlass
 import zmq
 from bare import GREETING, HELLO, READY, ROUTERS_READY, answered, ask_until_held, bare, framed, message, read
-from support import SANITIZED, Raw, eventually, fallbacks, metric, problem, resident
+from support import ID, SANITIZED, Raw, eventually, fallbacks, metric, problem, resident
 from windlass import _wire
 from windlass._local_node import find_windlassd
 from windlass._wire import Type
