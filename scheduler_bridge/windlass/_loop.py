@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from ._callbacks import Callbacks
 from ._errors import FailedPrecondition, Internal, WindlassError
+from ._requests import run_callback
 from ._threads import Bell, started
 
 EXIT_S = 10.0  # what the end of the interpreter gives a callback that still runs
@@ -137,7 +138,7 @@ class Loop:
                 command()
             except Exception as error:
                 _log.exception("a fault of the %s's thread", self._what)
-                drop(Internal(f"a fault of Windlass in the {self._what}'s thread: {error!r}"))
+                self._drop(drop, Internal(f"a fault of Windlass in the {self._what}'s thread: {error!r}"))
 
     def _main(self) -> None:
         self._ident = threading.get_ident()
@@ -165,7 +166,10 @@ class Loop:
                 _, drop = self._commands.popleft()
             except IndexError:
                 return
-            drop(self._refusal())
+            self._drop(drop, self._refusal())
+
+    def _drop(self, drop: Drop, why: WindlassError) -> None:
+        run_callback(lambda: drop(why))
 
     def _refusal(self) -> WindlassError:
         if self._fault is not None:
