@@ -23,7 +23,7 @@ TRANSFER = windlass.Transfer("/a", "/b")
 
 @pytest.fixture
 def bridge() -> Iterator[windlass.Bridge]:
-    with windlass.Bridge("tcp://127.0.0.1:0", beat=0.1, suspect_after=0.5, dead_after=2.0) as made:
+    with windlass.Bridge("tcp://127.0.0.1:0", beat=0.1, suspect_after=20.0, dead_after=40.0) as made:
         yield made
 
 
