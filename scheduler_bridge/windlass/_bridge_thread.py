@@ -117,12 +117,13 @@ class BridgeThread:
 
     def take_forgotten(self) -> None:
         """Does what finalizers left to do. Any thread; whoever looks at the grants does it before."""
-        while self._forgotten:
-            try:
-                owner = self._forgotten.popleft()
-            except IndexError:
-                return
-            self.forget_grants(owner)
+        if not self._forgotten:
+            return
+        sends: list[Send] = []
+        with self.lock:  # taken out beneath it, so that whoever holds it next finds it done
+            while self._forgotten:
+                sends += self.core.grants.forget(self._forgotten.popleft())
+        self.loop.post(lambda: self._send_all(sends), late=True)
 
     def close(self) -> None:
         """Cancels what runs (but for what is detached), says BYE to the nodes and ends the thread."""

@@ -308,6 +308,7 @@ def test_a_hundred_bridges_leave_nothing():
                 bridge.submit_stage("n", [windlass.Transfer("/a", "/b")])
         del bridge
     gc.collect()
+    eventually(lambda: own_threads() == [], what="the thread of one that was dropped ends")
 
 
 def test_a_forked_child_is_refused(bridge: windlass.Bridge):
