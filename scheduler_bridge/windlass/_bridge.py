@@ -37,7 +37,7 @@ class Bridge:
     needed, unless `insecure=True` accepts whoever reaches the port. A node reports each `beat` seconds, is suspected
     after `suspect_after` and dead after `dead_after` seconds of silence; what ran on a dead or restarted node ends
     UNAVAILABLE. What sessions hold on a node is theirs for `lease` seconds (two minutes, as a rule) after the bridge
-    was last heard there. Any thread of this process may use it.
+    was last heard there. Any thread of this process may use it; a forked child may not, and keeps nothing of it open.
     """
 
     def __init__(

@@ -31,6 +31,7 @@ from ._errors import (
 from ._grant import Asking, Grant, Send
 from ._keys import Folder
 from ._link import no_sockets
+from ._listeners import bind, closed
 from ._loop import Loop
 from ._requests import Body, Request, run_callback
 from ._stage_remote import RemoteStage
@@ -55,6 +56,7 @@ class BridgeThread:
         self._poll_ms = max(int(poll_s * 1000), 1)
         self._close_by: float | None = None
         self._forgotten: deque[object] = deque()  # owners whose sessions were dropped
+        self.address = ""  # once it is bound
         self.loop = Loop("windlass-bridge", "bridge", self._run, self._end_all, self._begin_close)
         try:
             self._open(endpoint, keys)
@@ -70,10 +72,10 @@ class BridgeThread:
         try:
             self._door = Door() if keys is None else KeyedDoor(self._context, keys)
             self._router = self._bound(endpoint)
-            self.address = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
             self.loop.start()
         except BaseException as error:
             self._context.destroy(linger=0)
+            closed(self.address)
             if isinstance(error, zmq.ZMQError):
                 raise no_sockets(error) from None
             raise
@@ -141,10 +143,10 @@ class BridgeThread:
         router.setsockopt(zmq.IPV6, int("[" in endpoint))
         self._door.protect(router)
         try:
-            router.bind(endpoint)
-        except zmq.ZMQError as error:
+            self.address = bind(router, endpoint)
+        except Unavailable:
             router.close()
-            raise Unavailable(f"a bridge cannot be bound to {endpoint}: {error.strerror}", retryable=False) from None
+            raise
         self._door.bound(router)
         return router
 
@@ -171,6 +173,7 @@ class BridgeThread:
             finally:
                 self._router.close(linger=_LINGER_MS)
                 self._context.destroy(linger=0)
+                closed(self.address)
 
     def _may_end(self) -> bool:
         return not self.core.requests or time.monotonic() >= (self._close_by or 0.0)
