@@ -226,7 +226,11 @@ void Daemon::State::take_bridge(Time now) {
 }
 
 void Daemon::State::mind_link(Time now) {
-  while (const auto up = endpoint.link_change()) apply(session.link(*up, now), now);
+  while (const auto up = endpoint.link_change()) {
+    // ZeroMQ tries again, but always with the same key.
+    const bool next = !*up && security && security->has_other_bridge_key();
+    apply(next ? session.turned_away(now) : session.link(*up, now), now);
+  }
 }
 
 // A bridge that was refused goes by what is no longer so: it is told at once what is.

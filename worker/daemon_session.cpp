@@ -139,6 +139,7 @@ void Daemon::State::apply_one(const Registered&, Time) {
   health.bridge_connected = true;
   metrics.set(Metric::bridge_connected, 1);
   metrics.add(Metric::bridge_registrations);
+  if (security) security->bridge_answered();
   log_info("registered with the bridge", {{"bridge", config.bridge.address}, {"incarnation", session.incarnation()}});
 }
 

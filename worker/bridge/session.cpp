@@ -186,6 +186,13 @@ Actions Session::link(bool up, Time now) {
   return actions;
 }
 
+Actions Session::turned_away(Time now) {
+  if (linked_ || state_ != State::greeting) return link(false, now);
+  Actions actions;
+  lose(actions, "the bridge broke the handshake off", now);
+  return actions;
+}
+
 Actions Session::drain(Time now) {
   Actions actions;
   draining_ = true;

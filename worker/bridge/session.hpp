@@ -2,8 +2,8 @@
 // no file, no clock; randomness comes from a seed. Control thread.
 //
 //   waiting --due--> greeting (dialled, HELLO sent) --WELCOME--> registered
-//      ^                 | no WELCOME in time, ERROR, BYE             | silence for dead_after, BYE
-//      +-----------------+--------------------------------------------+
+//      ^                 | no WELCOME in time, ERROR, BYE, turned away  | silence for dead_after, BYE
+//      +-----------------+----------------------------------------------+
 //   registered --"say HELLO first" (the bridge restarted)--> greeting
 //
 // Each dial is a new registration: a new incarnation, a new socket.
@@ -88,6 +88,8 @@ class Session {
 
   // The connection of the latest dial has come up, or is gone.
   Actions link(bool up, Time now);
+  // It broke the handshake off, and the next dial may fare better: this one is given up.
+  Actions turned_away(Time now);
 
   // The offers changed, or a report of them could not be sent: the next one carries them.
   void offers_changed() { offers_pending_ = true; }

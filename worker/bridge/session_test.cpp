@@ -148,6 +148,23 @@ TEST_F(SessionTest, ALostConnectionIsDialledAnewAtOnce) {
   EXPECT_FALSE(find<Lost>(session.link(false, now))) << "ZeroMQ is still trying";
 }
 
+TEST_F(SessionTest, WhoIsTurnedAwayDialsAnewSoonAndSlowerEachTime) {
+  std::chrono::milliseconds last{0};
+  for (int turn = 0; turn < 10; ++turn) {
+    ASSERT_TRUE(find<SendHello>(session.tick(now)));
+    const Actions actions = session.turned_away(now);
+    ASSERT_TRUE(find<HangUp>(actions) && find<Lost>(actions));
+    EXPECT_FALSE(find<Lost>(session.turned_away(now))) << "there is no connection any more";
+    last = std::chrono::duration_cast<std::chrono::milliseconds>(session.due() - now);
+    EXPECT_LE(last, turn == 0 ? 100ms : 1000ms);
+    now = session.due();
+  }
+  EXPECT_GE(last, 500ms);
+  register_now();
+  session.link(true, now);
+  EXPECT_TRUE(find<Lost>(session.turned_away(now))) << "a connection that was there is lost";
+}
+
 TEST_F(SessionTest, TellsWhichRegistrationsAreOfOneProcess) {
   const Actions first = session.tick(now);
   session.link(true, now);

@@ -150,9 +150,9 @@ std::optional<bool> LinkWatch::change() {
   while (const auto event = next_event(events_)) {
     switch (event->number) {
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-        return true;
       case ZMQ_EVENT_DISCONNECTED:
-        return false;
+        up_ = event->number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        return up_;
       case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         fault_ = "it refuses this key: is it on the list there, and was it revoked?";
         break;

@@ -47,6 +47,8 @@ class LinkWatch {
   std::optional<bool> change();
   // Why the latest handshake that failed did, in words; "" where none did since the last call. Changes are passed over.
   std::string fault();
+  // Whether there is a connection, as far as changes were taken.
+  [[nodiscard]] bool up() const { return up_; }
   // Readable when there may be something to take; then readable() is to be asked until it says no.
   [[nodiscard]] int fd() const { return events_.get(zmq::sockopt::fd); }
   [[nodiscard]] bool readable() const { return (events_.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; }
@@ -55,6 +57,7 @@ class LinkWatch {
   void* watched_;
   zmq::socket_t events_;
   std::string fault_;
+  bool up_ = false;
 };
 
 using Admit = std::function<bool(const KeyBytes&)>;

@@ -133,12 +133,16 @@ tl::expected<void, std::string> Endpoint::dial(const std::string& address, const
 void Endpoint::hang_up() {
   if (!state_->bridge) return;
   state_->poll.remove(state_->bridge_fd);
-  // What was said last (BYE) is given a moment; ZeroMQ closes in the background.
-  state_->bridge->set(zmq::sockopt::linger, 200);
+  bool up = false;
   if (state_->link) {
     state_->poll.remove(state_->link->fd());
-    if (state_->keyed) state_->fault = state_->link->fault();
+    std::string fault = state_->link->fault();
+    if (state_->keyed) state_->fault = std::move(fault);
+    up = state_->link->up();
   }
+  // What was said last (BYE) is given a moment; ZeroMQ closes in the background. Without a connection it would dial
+  // again meanwhile, with a key that was refused.
+  state_->bridge->set(zmq::sockopt::linger, up ? 200 : 0);
   state_->link.reset();
   state_->bridge.reset();
 }

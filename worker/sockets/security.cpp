@@ -1,6 +1,7 @@
 #include "worker/sockets/security.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "worker/core/limits.hpp"
 
@@ -40,9 +41,19 @@ std::vector<KeyBytes> Security::bridge_keys() const {
 
 std::optional<KeyBytes> Security::next_bridge_key() {
   const auto keys = bridge_keys();
-  dialled_.reset();
-  if (!keys.empty()) dialled_ = keys[turn_++ % keys.size()];
+  const bool again = std::exchange(answered_, false);
+  if (keys.empty()) {
+    dialled_.reset();
+    return std::nullopt;
+  }
+  auto at = dialled_ ? std::ranges::find(keys, *dialled_) : keys.end();
+  if (at != keys.end() && !again) ++at;
+  dialled_ = at == keys.end() ? keys.front() : *at;
   return dialled_;
+}
+
+bool Security::has_other_bridge_key() const {
+  return dialled_ && std::ranges::any_of(bridge_keys(), [this](const KeyBytes& key) { return key != *dialled_; });
 }
 
 bool Security::believes_bridge() const {

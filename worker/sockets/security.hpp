@@ -24,9 +24,13 @@ class Security {
   // Looks after the list, once a second however often it is called. A list that cannot be read changes nothing.
   void turn(Time now);
 
-  // The key to demand of the bridge at the next dial: where there are several they take turns, so that a bridge may
-  // change its key. Nothing where none is believed (any more).
+  // The key to demand of the bridge at the next dial: where there are several they take turns, beginning with the one
+  // that the bridge had last, so that a bridge may change its key. Nothing where none is believed (any more).
   std::optional<KeyBytes> next_bridge_key();
+  // The bridge has the key of the last dial.
+  void bridge_answered() { answered_ = true; }
+  // Whether it may have another one.
+  [[nodiscard]] bool has_other_bridge_key() const;
   // Whether the key of the last dial is still believed.
   [[nodiscard]] bool believes_bridge() const;
 
@@ -38,7 +42,7 @@ class Security {
   AllowedFile allowed_;
   std::optional<KeyBytes> pinned_;
   std::optional<KeyBytes> dialled_;
-  std::size_t turn_ = 0;
+  bool answered_ = false;
   Time look_due_{};
   LogLimit log_;
 };
