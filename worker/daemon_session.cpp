@@ -75,7 +75,7 @@ void Daemon::State::apply_one(const Dial& dial, Time) {
   health.bridge_connected = false;
   metrics.set(Metric::bridge_connected, 0);
   const std::string routing_id = config.node.name + "/" + dial.incarnation;
-  if (security && config.bridge.address.starts_with("tcp://")) return dial_with_key(routing_id, Clock::now());
+  if (security) return dial_with_key(routing_id, Clock::now());
   const auto dialled = endpoint.dial(config.bridge.address, routing_id, config.bridge.dead_after);
   if (!dialled) log_error("bridge cannot be dialled", {{"why", dialled.error()}});
 }
@@ -94,7 +94,7 @@ void Daemon::State::dial_with_key(const std::string& routing_id, Time now) {
 }
 
 bool Daemon::State::believes_bridge(Time now) {
-  if (!config.bridge.address.starts_with("tcp://") || security->believes_bridge()) return true;
+  if (security->believes_bridge()) return true;
   endpoint.hang_up();
   metrics.add(Metric::peers_refused, {"bridge_key"});
   if (const auto unsaid = losses.pass("revoked", now))

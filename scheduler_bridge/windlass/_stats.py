@@ -5,8 +5,13 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
+# What is told even where nothing was counted: who asks need not know whether something has happened yet.
+_SEEDS: dict[str, tuple[str, ...]] = {
+    "fallbacks": ("match", "stage"),
+    "refused": ("handshake", "unknown_key", "revoked_key", "flood", "role"),
+}
 _lock = threading.Lock()
-_counts: dict[str, dict[str, int]] = {"fallbacks": defaultdict(int)}
+_counts: dict[str, dict[str, int]] = {group: defaultdict(int, dict.fromkeys(_SEEDS[group], 0)) for group in _SEEDS}
 
 
 def count(group: str, name: str, by: int = 1) -> int:
@@ -17,9 +22,6 @@ def count(group: str, name: str, by: int = 1) -> int:
 
 
 def stats() -> dict[str, dict[str, int]]:
-    """A copy of all counts of this process: ``{"fallbacks": {"match": n, "stage": n}, ...}``."""
+    """A copy of all counts of this process: ``{"fallbacks": {"match": n, "stage": n}, "refused": {...}, ...}``."""
     with _lock:
-        copy = {group: dict(names) for group, names in _counts.items()}
-    for name in ("match", "stage"):
-        copy["fallbacks"].setdefault(name, 0)
-    return copy
+        return {group: dict(names) for group, names in _counts.items()}

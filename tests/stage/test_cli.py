@@ -335,6 +335,16 @@ def test_doctor_says_what_is_wrong_and_what_to_do(run: Any, tmp_path: Path, monk
     assert "make build" in told.out and "start windlassd" in told.out and "canary" in told.out
 
 
+def test_doctor_tells_that_the_mode_changes_nothing_yet(
+    run: Any, node: windlass.LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for mode in ("off", "shadow", "canary:10", "on"):
+        monkeypatch.setenv("WINDLASS_MODE", mode)
+        told = run("doctor", "--address", node.address, "--json")
+        found = next(each for each in told.json["findings"] if each["what"] == "WINDLASS_MODE")
+        assert told.code == 0 and found["state"] == "note" and "changes nothing" in found["found"]
+
+
 def test_the_script_is_installed_and_ends_quietly_in_a_broken_pipe(tmp_path: Path) -> None:
     script = Path(sys.executable).parent / "windlass"
     told = subprocess.run(

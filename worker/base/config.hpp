@@ -21,7 +21,7 @@ struct NodeConfig {
 };
 
 struct BridgeConfig {
-  std::string address;  // "tcp://host:port" or "ipc://path"; empty: no scheduler, local clients only
+  std::string address;  // "tcp://host:port"; empty: no scheduler, local clients only
   std::chrono::milliseconds beat{1000};
   std::chrono::milliseconds suspect_after{3000};
   std::chrono::milliseconds dead_after{10000};

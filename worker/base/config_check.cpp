@@ -89,7 +89,7 @@ class Check {
     if (const auto own = load_own_key(security.keys); !own) return broken("security.keys", own.error());
     const auto allowed = AllowedFile::open(security.keys);
     if (!allowed) return broken("security.keys", allowed.error());
-    const bool dials = loaded_.config.bridge.address.starts_with("tcp://");
+    const bool dials = !loaded_.config.bridge.address.empty();
     if (dials && security.bridge_key.empty() && allowed->of_role(KeyRole::scheduler).empty()) {
       broken("security.keys", security.keys +
                                   "/allowed holds no key of role scheduler, so no bridge is believed: add it "
@@ -139,7 +139,7 @@ void check_relations(const LoadedConfig& loaded, std::vector<std::string>& error
   check.times();
   check.socket();
   check.buffers();
-  if (config.bridge.address.starts_with("tcp://")) check.loopback("bridge.address", config.bridge.address.substr(6));
+  if (!config.bridge.address.empty()) check.loopback("bridge.address", config.bridge.address.substr(6));
   check.loopback("local.listen", config.local.listen);
   check.keys();
   check.outside_roots("security.keys", config.security.keys);

@@ -252,10 +252,18 @@ TEST_F(ConfigTest, PlainTcpBeyondLoopbackMustBeSaidInWords) {
     sources_.flags.emplace_back("--security.insecure=true");
     EXPECT_EQ(errors(), "") << flag;
   }
-  for (const char* flag : {"--bridge.address=tcp://127.0.0.1:8790", "--local.listen=[::1]:0",
-                           "--local.listen=localhost:1", "--bridge.address=ipc:///run/x"}) {
+  for (const char* flag :
+       {"--bridge.address=tcp://127.0.0.1:8790", "--local.listen=[::1]:0", "--local.listen=localhost:1"}) {
     sources_.flags = {flag};
     EXPECT_EQ(errors(), "") << flag;
+  }
+}
+
+TEST_F(ConfigTest, ABridgeIsDialledByTcpAlone) {
+  for (const char* flag : {"--bridge.address=ipc:///run/x", "--bridge.address=/run/x", "--bridge.address=127.0.0.1:1",
+                           "--bridge.address=tcp://127.0.0.1", "--bridge.address=tcp://127.0.0.1:0"}) {
+    sources_.flags = {flag};
+    EXPECT_NE(errors().find("tcp://host:port"), std::string::npos) << flag << ": " << errors();
   }
 }
 

@@ -238,7 +238,7 @@ std::string allowed_values(const Setting& setting) {
     case Type::time:
       return "a time (10s, 500ms, 5m, 24h, 7d, or seconds)" + range_in_words(setting);
     case Type::address:
-      return "tcp://host:port or ipc:///path";
+      return "tcp://host:port";
     case Type::listen:
       return "host:port";
     case Type::choice: {

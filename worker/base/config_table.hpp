@@ -28,7 +28,7 @@ enum class SettingType {
   rate,  // bytes per second
   time,
   choice,   // one of `choices`
-  address,  // tcp://host:port or ipc:///path
+  address,  // tcp://host:port
   listen,   // host:port
 };
 

@@ -106,7 +106,6 @@ bool name_allowed(std::string_view name) {
 }
 
 bool address_allowed(std::string_view address) {
-  if (address.starts_with("ipc://")) return path_allowed(address.substr(6));
   if (!address.starts_with("tcp://")) return false;
   const auto parts = parse_host_port(address.substr(6));
   return parts && parts->port != 0;

@@ -231,5 +231,7 @@ def _mode() -> Iterator[Finding]:
     known = (name in ("off", "shadow", "on") and not share) or (
         name == "canary" and share.isdecimal() and int(share) <= 100
     )
-    advice = "" if known else "give off, shadow, canary:PERCENT or on"
-    yield Finding("WINDLASS_MODE", OK if known else WRONG, mode, advice)
+    if known:
+        yield Finding("WINDLASS_MODE", NOTE, f"{mode}, which changes nothing", "no part of this version reads it yet")
+    else:
+        yield Finding("WINDLASS_MODE", WRONG, mode, "give off, shadow, canary:PERCENT or on")
