@@ -12,13 +12,14 @@ import errno
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import zmq
 
 from . import __version__, _wire
 from ._credits import BULK, FEATURE, Credits
+from ._dial import Dial
 from ._errors import (
     Cancelled,
     Code,
@@ -51,14 +52,13 @@ class Channel:
 
     def __init__(self, endpoint: str, *, role: str = "client", credentials: Credentials | None = None) -> None:
         self.endpoint = endpoint
-        self._credentials = credentials
         self.loop = Loop(f"windlass-{role}", role, self._run, self._end_all, self._begin_close)
         self._role = role
         self._seldom = Seldom()  # from here on: the thread's
         self._requests = Requests()
         self._credits = Credits()
         self._waiting: deque[bytes] = deque()  # bulk that is not sent yet, in order; what has ended is passed over
-        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+        self._dial = Dial(endpoint, credentials)
         self._link: Link | None = None
         self._greeting_by = 0.0
         self._hello_id = b""
@@ -117,8 +117,7 @@ class Channel:
             self._requests.fail_all(fault or Unavailable(f"the {self._role} was closed before the answer came"))
             self._drop_link(say_bye=True)
         finally:
-            if self._context is not None:
-                self._context.destroy(linger=0)
+            self._dial.close()
 
     def _may_end(self) -> bool:
         return not self._requests or time.monotonic() >= (self._close_by or 0.0)
@@ -149,7 +148,7 @@ class Channel:
             if self._link is not link:
                 return
         if broken and link.refusal:
-            self._lose_link(f"{self.endpoint} turned us away: {link.refusal}")
+            self._turned_away(link)
         elif broken:
             self._lose_link(f"the connection to {self.endpoint} was lost" if link.ready else self._unreachable())
         else:
@@ -199,6 +198,7 @@ class Channel:
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
+        self._hang_up_on_doubt()
         link = self._link
         if link is not None and not link.ready and now >= self._greeting_by:
             self._lose_link(
@@ -220,16 +220,30 @@ class Channel:
 
     # ---- Connecting --------------------------------------------------------------------------------------------------
 
-    def _connect(self) -> None:
+    def _connect(self, make: Callable[[], Link]) -> None:
         try:
-            if self._context is None:
-                self._context = zmq.Context()
-            self._link = Link(self._context, self.endpoint, self._credentials)
+            self._link = make()
+        except Unavailable as error:
+            self._requests.fail_all(error)
         except zmq.ZMQError as error:
             out = error.errno in (errno.EMFILE, errno.ENFILE)
             self._requests.fail_all(no_sockets(error) if out else Unavailable(f"{self._unreachable()} ({error})"))
-            return
-        self._hello()
+        else:
+            self._hello()
+
+    def _turned_away(self, link: Link) -> None:
+        """What waits for the connection goes on waiting while there is another key to try."""
+        if self._dial.has_next(link):
+            self._drop_link()
+            self._connect(self._dial.next)
+        else:
+            self._lose_link(self._dial.why(link))
+
+    def _hang_up_on_doubt(self) -> None:
+        doubt = "" if self._link is None else self._dial.doubts()
+        if doubt:
+            self._drop_link(say_bye=True)
+            self._requests.fail_all(Unavailable(f"we hung up on {self.endpoint}: {doubt}"))
 
     def _hello(self) -> None:
         assert self._link is not None
@@ -255,6 +269,7 @@ class Channel:
         version = message.body.get("version")
         if message.header.type == Type.WELCOME and type(version) is int and version == _wire.VERSION:
             self._link.ready = True
+            self._dial.answered()
             self._credits.agree(message.body)
             unsent = self._requests.unsent()
             self._waiting = deque(request.id for request in unsent if request.kind in BULK)
@@ -308,9 +323,10 @@ class Channel:
             )
             run_callback(lambda: request.sink.fail(full))
             return
+        self._hang_up_on_doubt()  # first: what is new goes to whom we believe now
         self._requests.add(request, time.monotonic())
         if self._link is None:
-            self._connect()
+            self._connect(self._dial.first)
         elif self._link.ready and request.kind in BULK:
             self._waiting.append(request.id)
             if len(self._waiting) > 2 * len(self._requests) + SPARE:

@@ -20,14 +20,13 @@ from zmq.utils.monitor import parse_monitor_message
 from ._authority import refusal
 from ._connections import Connections
 from ._errors import Code, WindlassError
-from ._keys import AllowedFile, Folder, Role, load_own
+from ._keys import LIST_PERIOD_S, AllowedFile, Folder, Role, load_own
 from ._keys_curve import Context, check_pair, curve_bytes, protect_server
 from ._keys_zap import answer_zap, bound_zap, test_refusal
 from ._seldom import Seldom
 from ._stats import count
 from ._wire import Message
 
-LIST_PERIOD_S = 1.0  # between two looks at the list
 _BACKLOG = 128
 _RECEIVED_AT = 128  # tcpi_bytes_received in struct tcp_info
 _EVENTS = (

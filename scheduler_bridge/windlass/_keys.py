@@ -20,6 +20,7 @@ from ._keys_files import alone, check_folder, read_text, replace_text, unreadabl
 OWN_BYTES_MAX = 4096
 ALLOWED_BYTES_MAX = 16 << 20
 KEY_BYTES = 32
+LIST_PERIOD_S = 1.0  # between two looks at the list, of whoever goes by it
 
 _OWN_HEAD = "# A key of Windlass, SECRET: whoever reads this file can speak in its name. It stays on this machine.\n"
 _ALLOWED_HEAD = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import zmq
 from zmq.utils import z85
@@ -20,18 +20,47 @@ Context = zmq.Context[zmq.Socket[bytes]]
 
 @dataclass
 class Credentials:
-    """What a socket that dials needs. Where the other side has several keys allowed, they take turns."""
+    """What dials to one other side need: our key, and which of the list may be the other's.
+
+    That is every key of a role and a name, or one given by itself, which the list may revoke.
+    """
 
     own: OwnKey
-    servers: list[bytes] = field(repr=False)
+    allowed: AllowedFile
+    role: Role
+    name: str = ""
+    pinned: bytes | None = None
+    answered: bytes | None = None  # the key that the other side had last
 
-    def protect(self, socket: zmq.Socket[bytes]) -> None:
-        """To be called before connect."""
-        server = self.servers.pop(0)
-        self.servers.append(server)
-        socket.curve_serverkey = server
-        socket.curve_publickey = self.own.public
-        socket.curve_secretkey = self.own.secret
+    def servers(self) -> list[bytes]:
+        """The keys that the other side may have as the list was read last, the one that answered last first."""
+        if self.pinned is not None:
+            known = self.allowed.keys.get(self.pinned)
+            return [] if known is not None and known.role == Role.REVOKED else [self.pinned]
+        found = [key.public for key in self.allowed.of_role(self.role) if key.name == self.name]
+        return sorted(found, key=lambda public: public != self.answered)
+
+    def gone(self) -> str:
+        """What there is to say where the other side is not believed any more."""
+        if self.pinned is not None:
+            return f"the key {_short(self.pinned)} was revoked in {self.allowed.path}"
+        return f"{self.allowed.path} allows no such key of role {self.role} and name {self.name} (any more)"
+
+    def describe(self, tried: list[bytes]) -> str:
+        """Of keys which the other side has not."""
+        keys = ", ".join(map(_short, tried))
+        if self.pinned is not None:
+            return f"another key than {keys}"
+        if len(tried) > 1:
+            return f"none of the {len(tried)} keys that {self.allowed.path} names for {self.name} ({keys})"
+        return f"another key than {self.allowed.path} names for {self.name} ({keys})"
+
+
+def protect_client(socket: zmq.Socket[bytes], own: OwnKey, server: bytes) -> None:
+    """To be called before connect: only whoever has the secret half of `server` can answer."""
+    socket.curve_serverkey = server
+    socket.curve_publickey = own.public
+    socket.curve_secretkey = own.secret
 
 
 def protect_server(socket: zmq.Socket[bytes], own: OwnKey) -> None:
@@ -99,20 +128,21 @@ def _credentials_in(folder: Folder, server: str | None, role: Role) -> Credentia
     """`server`: the name that the list gives to the other side, or its public key; None: the only one of its role."""
     own = check_pair(load_own(folder))
     allowed = AllowedFile(folder)
-    known = allowed.of_role(role)
     if server is not None and len(server) == 64:
-        public = check_public(server)
-        entry = allowed.keys.get(public)
-        if entry is not None and entry.role == Role.REVOKED:
-            raise _unclear(f"the key {server[:8]}... of {entry.name} was revoked", allowed)
-        return Credentials(own, [public])
-    names = {key.name for key in known}
+        credentials = Credentials(own, allowed, role, pinned=check_public(server))
+        if not credentials.servers():
+            raise _unclear(f"the key {server[:8]}... of {allowed.keys[check_public(server)].name} was revoked", allowed)
+        return credentials
+    names = {key.name for key in allowed.of_role(role)}
     if server is None and len(names) > 1:
         raise _unclear(f"server=... is to tell which of {', '.join(sorted(names))} is meant", allowed)
-    servers = [key.public for key in known if server in (None, key.name)]
-    if not servers:
+    if not names or server not in (None, *names):
         raise _unclear(f"no key of role {role}{'' if server is None else f' and name {server}'} is in it", allowed)
-    return Credentials(own, servers)
+    return Credentials(own, allowed, role, server or names.pop())
+
+
+def _short(public: bytes) -> str:
+    return f"{public.hex()[:8]}..."
 
 
 def _unclear(what: str, allowed: AllowedFile) -> InvalidArgument:

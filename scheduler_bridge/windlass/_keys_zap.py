@@ -11,7 +11,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from ._errors import FailedPrecondition
 from ._keys import KEY_BYTES, OwnKey, Role
-from ._keys_curve import ZAP_DOMAIN, Context, Credentials, protect_server
+from ._keys_curve import ZAP_DOMAIN, Context, protect_client, protect_server
 
 TEST_S = 5.0
 
@@ -68,7 +68,7 @@ def _knock(
         if server is not None:
             public, secret = zmq.curve_keypair()
             key = OwnKey("stranger", Role.CLIENT, z85.decode(public), z85.decode(secret))
-            Credentials(key, [server]).protect(stranger)
+            protect_client(stranger, key, server)
         monitor = stranger.get_monitor_socket(wanted)
         stranger.connect(endpoint)
         poller = zmq.Poller()

@@ -15,7 +15,8 @@ from zmq.utils.monitor import parse_monitor_message
 
 from . import _wire
 from ._errors import ResourceExhausted, Unavailable, WindlassError
-from ._keys_curve import Credentials
+from ._keys import OwnKey
+from ._keys_curve import protect_client
 
 _BROKEN = (
     zmq.Event.CONNECT_RETRIED
@@ -24,11 +25,9 @@ _BROKEN = (
     | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
     | zmq.Event.HANDSHAKE_FAILED_AUTH
 )
-_REFUSALS: dict[int, str] = {
-    zmq.Event.HANDSHAKE_FAILED_AUTH: "it refuses this key: is it in the list there, and was it revoked?",
-    zmq.Event.HANDSHAKE_FAILED_PROTOCOL: "it has another key than we were told, or only one side has keys",
-    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL: "it broke the handshake off: does one side have keys and the other none?",
-}
+_BROKEN_OFF = (
+    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL | zmq.Event.HANDSHAKE_FAILED_PROTOCOL | zmq.Event.HANDSHAKE_FAILED_AUTH
+)
 _LINGER_MS = 200  # for the BYE
 _HEARTBEAT_MS = 5_000
 _SILENCE_MS = 30_000  # as long as a daemon may be silent in the middle of a call
@@ -46,10 +45,13 @@ class Link:
     """`ready` is set by the Channel once the WELCOME has come."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, credentials: Credentials | None = None
+        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, keys: tuple[OwnKey, bytes] | None = None
     ) -> None:
+        """`keys`: our own, and the other side's public one."""
         self.refusal = ""  # why the other side turned us away
-        self._keyed = credentials is not None
+        self.refuses_us = False  # by our key; its own is the one that was expected
+        self._keyed = keys is not None
+        self._local = endpoint.startswith("ipc:")
         self.ready = False
         self.connected = False
         self._outbox: deque[list[bytes | memoryview]] = deque()
@@ -61,8 +63,8 @@ class Link:
             self.socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
             self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _SILENCE_MS)
         self.socket.setsockopt(zmq.IPV6, int("[" in endpoint))
-        if credentials is not None:
-            credentials.protect(self.socket)
+        if keys is not None:
+            protect_client(self.socket, *keys)
         try:
             self.monitor = self.socket.get_monitor_socket(_BROKEN | zmq.Event.HANDSHAKE_SUCCEEDED)
         except zmq.ZMQError:
@@ -109,9 +111,21 @@ class Link:
             event = parse_monitor_message(frames)["event"]
             if event & _BROKEN:
                 early = self._keyed and event == zmq.Event.DISCONNECTED and not self.connected
-                self.refusal = _REFUSALS.get(event, _REFUSALS[zmq.Event.HANDSHAKE_FAILED_NO_DETAIL] if early else "")
+                if early or event & _BROKEN_OFF:
+                    self._turned_away(event)
                 return True
             self.connected = True
+
+    def _turned_away(self, event: int) -> None:
+        self.refuses_us = event == zmq.Event.HANDSHAKE_FAILED_AUTH
+        if self.refuses_us:
+            self.refusal = "it refuses this key: is it in the list there, and was it revoked?"
+        elif self._keyed:
+            self.refusal = "it has another key than we were told, or none"
+        elif self._local:
+            self.refusal = "it broke the handshake off: it serves its own user, and those of security.local_uids"
+        else:
+            self.refusal = "it broke the handshake off: does it ask for a key? Then give keys=FOLDER"
 
     def close(self) -> None:
         self.socket.disable_monitor()

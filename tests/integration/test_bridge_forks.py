@@ -13,11 +13,8 @@ from socket import create_connection, create_server, has_ipv6
 
 import pytest
 import windlass
+from keyed import Folders, Role, ask
 from support import Raw, eventually
-from windlass import _keys
-from windlass._channel import Channel
-from windlass._keys_curve import dialling
-from windlass._reply import Reply
 from windlass._wire import Type
 
 Make = Callable[..., windlass.LocalNode]
@@ -71,24 +68,13 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
     """The bridge's keys; those of an observer lie beside it."""
     if request.param == PLAIN:
         return None
-    for name, role in (("boss", _keys.Role.SCHEDULER), ("eve", _keys.Role.OBSERVER)):
-        _keys.new_key(tmp_path / name, name, role)
-    for where, who in (("boss", "eve"), ("eve", "boss")):
-        own = _keys.load_own(tmp_path / who)
-        _keys.allow(tmp_path / where, _keys.AllowedKey(own.name, own.role, own.public))
-    return str(tmp_path / "boss")
+    return Folders(tmp_path)["boss"]
 
 
 def nodes_of(address: str, folder: str | None) -> dict[str, object]:
     """Asked as an observer, over a new connection."""
     eve = None if folder is None else str(Path(folder).parent / "eve")
-    channel = Channel(address, role="observer", credentials=dialling(address, eve, None, True, _keys.Role.SCHEDULER))
-    try:
-        reply = Reply()
-        channel.submit(Type.NODES, {}, reply, timeout=10.0)
-        return dict(reply.result().body["nodes"])
-    finally:
-        channel.close()
+    return dict(ask(address, Type.NODES, "observer", eve, "boss" if eve else None, Role.SCHEDULER, True)["nodes"])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "*", "localhost", "[::1]", "[::]"])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import resource
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,47 +18,16 @@ from typing import Any
 import pytest
 import windlass
 import zmq
+from keyed import Folders, Role, ask, refused, start, state
 from stalling import StallingRelay
 from support import ID, Raw, eventually, metric
 from windlass import _door, _keys, _wire
-from windlass._channel import Channel
-from windlass._keys_curve import dialling
+from windlass._keys_curve import dialling, protect_client
 from windlass._local_node import find_windlassd
-from windlass._reply import Reply
 from windlass._wire import Header, Message, Type
 
 Make = Callable[..., windlass.LocalNode]
 HELLO = {"role": "client", "versions": [1, 1], "features": [], "software": "x", "pid": 1}
-Role = _keys.Role
-
-
-class Folders:
-    """A folder of keys for each name; `boss` is the bridge, `n` the node."""
-
-    def __init__(self, top: Path) -> None:
-        self._top = top
-        for name, role in (("boss", Role.SCHEDULER), ("n", Role.NODE), ("bob", Role.CLIENT), ("eve", Role.OBSERVER)):
-            self.new(name, role)
-        for where, who in (("boss", "n"), ("boss", "eve"), ("n", "boss"), ("n", "bob"), ("n", "eve")):
-            self.allow(where, who)
-        for where, who in (("bob", "n"), ("eve", "n"), ("eve", "boss")):
-            self.allow(where, who)
-
-    def __getitem__(self, name: str) -> str:
-        return str(self._top / name)
-
-    def new(self, name: str, role: Role) -> None:
-        _keys.new_key(self[name], name, role)
-
-    def allow(self, where: str, who: str, **how: Any) -> None:
-        own = _keys.load_own(self[who])
-        _keys.allow(self[where], _keys.AllowedKey(own.name, own.role, own.public), **how)
-
-    def revoke(self, where: str, who: str) -> None:
-        assert _keys.revoke(self[where], who)
-
-    def public(self, name: str) -> str:
-        return _keys.load_own(self[name]).public.hex()
 
 
 @pytest.fixture
@@ -74,32 +45,6 @@ def keyed_bridge(keys: Folders) -> Iterator[windlass.Bridge]:
 def keyed_node(nodes: Make, keys: Folders, keyed_bridge: windlass.Bridge, tmp_path: Path) -> windlass.LocalNode:
     (tmp_path / "root").mkdir()
     return start(nodes, keys, keyed_bridge, "n", **{"stage.roots": [str(tmp_path / "root")]})
-
-
-def start(nodes: Make, keys: Folders, bridge: windlass.Bridge, name: str, **config: Any) -> windlass.LocalNode:
-    # The node's own times, so that a node that is never welcomed knows short ones too.
-    times = {"bridge.beat": "100ms", "bridge.suspect_after": "500ms", "bridge.dead_after": "2s"}
-    keyed = {"node.name": name, "bridge.address": bridge.address, "security.keys": keys[name]}
-    return nodes({**times, **keyed, **config})
-
-
-def state(bridge: windlass.Bridge, name: str = "n") -> str | None:
-    return bridge.nodes()[name].state if name in bridge.nodes() else None
-
-
-def ask(address: str, kind: Type, role: str, keys: str | None, server: str | None, of: Role) -> dict[str, Any]:
-    """One request by a channel of that role, with the error that comes."""
-    channel = Channel(address, role=role, credentials=dialling(address, keys, server, None, of))
-    try:
-        reply = Reply()
-        channel.submit(kind, {}, reply, timeout=5.0)
-        return reply.result().body
-    finally:
-        channel.close()
-
-
-def refused(reason: str) -> int:
-    return windlass.stats().get("refused", {}).get(reason, 0)
 
 
 def turned_away(node: windlass.LocalNode, reason: str) -> float:
@@ -227,6 +172,20 @@ def test_a_nodes_key_speaks_under_its_own_name_only(nodes: Make, keyed_bridge: w
     own = _keys.load_own(keys["n"])
     _keys.allow(keys["boss"], _keys.AllowedKey("n", Role.NODE, own.public, any_name=True))
     eventually(lambda: state(keyed_bridge, "other") == "alive", 15.0, "a key of many nodes may")
+
+
+def test_what_is_refused_is_told_from_the_start():
+    """As the table of docs/security.md has it, in a process that has refused nobody."""
+    told = subprocess.run(
+        [sys.executable, "-c", "import json, windlass; print(json.dumps(windlass.stats()))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    page = (Path(__file__).parents[2] / "docs/security.md").read_text()
+    table = page.partition("## What is seen of strangers")[2].partition("## ")[0]
+    reasons = re.findall(r"\| `(\w+)` \|$", table, re.MULTILINE)
+    assert json.loads(told.stdout)["refused"] == dict.fromkeys(reasons, 0) and len(reasons) == 5
 
 
 # ---- Strangers at the daemon -----------------------------------------------------------------------------------------
@@ -385,7 +344,7 @@ def dealer(address: str, keys: Folders, name: str, side: str = "daemon") -> Iter
     server = keys.public("boss" if side == "bridge" else "n")
     credentials = dialling(address, keys[name], server, None, Role.SCHEDULER if side == "bridge" else Role.NODE)
     assert credentials is not None
-    credentials.protect(made)
+    protect_client(made, credentials.own, credentials.servers()[0])
     made.connect(address)
     try:
         yield made
