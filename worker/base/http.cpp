@@ -142,7 +142,7 @@ tl::expected<std::unique_ptr<HttpServer>, std::string> HttpServer::start(const s
                                             "num_threads",
                                             std::to_string(kHttpThreads),
                                             "connection_queue",
-                                            std::to_string(kHttpThreads),
+                                            std::to_string(kHttpQueue),
                                             "request_timeout_ms",
                                             std::to_string(kHttpSilenceMax.count()),
                                             "enable_directory_listing",

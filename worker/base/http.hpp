@@ -33,6 +33,7 @@ inline constexpr std::chrono::seconds kTurnSilenceMax{10};
 
 // Connections that may say or read nothing at the same time, and for how long, until others wait for one of them.
 inline constexpr int kHttpThreads = 16;
+inline constexpr int kHttpQueue = 4;  // accepted beyond those: few, since each takes a descriptor that staging may need
 inline constexpr std::chrono::milliseconds kHttpSilenceMax{1000};
 
 class HttpServer {
