@@ -21,8 +21,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 
+#include "proto/keyed_hash.hpp"
 #include "proto/limits.hpp"
 
 namespace windlass::proto {
@@ -95,14 +95,14 @@ class KeySet {
  private:
   std::array<std::string_view, 32> few_{};
   std::size_t count_ = 0;
-  std::unordered_set<std::string_view> many_;
+  KeyedSet<std::string_view> many_;
 };
 
 // Reads a map with str keys. `take(key)` takes the value and answers true, or answers false and leaves it, upon which
-// it is passed over. A key that occurs twice is a fault, and so is a key that is no str. A fault below is named by its
-// key.
+// it is passed over. A key that occurs twice is a fault, and so is a key that is no str, and one more than `count_max`.
+// A fault below is named by its key.
 template <class Take>
-void read_map(Reader& reader, Take&& take, std::size_t count_max = SIZE_MAX) {
+void read_map(Reader& reader, Take&& take, std::size_t count_max = kKeysMax) {
   const std::size_t count = reader.map(count_max);
   KeySet seen;
   for (std::size_t i = 0; i < count && !reader.failed(); ++i) {

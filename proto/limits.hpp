@@ -13,6 +13,7 @@ inline constexpr std::size_t kHeaderBytesMax = 4096;
 inline constexpr std::size_t kBodyBytesMax = std::size_t{16} << 20U;
 inline constexpr std::uint32_t kDepthMax = 16;                       // maps and arrays within one another
 inline constexpr std::uint64_t kNodesMax = std::uint64_t{8} << 20U;  // values of any kind in one header or body
+inline constexpr std::size_t kKeysMax = 1024;  // in a map of named keys, known or not: header, body, what is in them
 inline constexpr std::size_t kColumnsMax = 1024;
 inline constexpr std::size_t kColumnBytesMax = std::size_t{1} << 31U;
 inline constexpr std::size_t kFramesMax = 2 + kColumnsMax;

@@ -7,8 +7,6 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -64,16 +62,6 @@ enum class Code : std::uint32_t {
 struct RequestId {
   std::array<char, kIdBytes> bytes{};
   bool operator==(const RequestId&) const = default;
-};
-
-struct RequestIdHash {
-  std::size_t operator()(const RequestId& id) const {
-    std::size_t value = 0;
-    std::memcpy(&value, id.bytes.data(), sizeof value);
-    std::size_t other = 0;
-    std::memcpy(&other, id.bytes.data() + sizeof value, sizeof other);
-    return value ^ (other * 0x9E3779B97F4A7C15ULL);
-  }
 };
 
 // The first frame of every message; at most kHeaderBytesMax.

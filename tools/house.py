@@ -2,7 +2,7 @@
 
     tools/house.py [RULE ...]    prints each breach as FILE:LINE: what; ends with 1 where there is one
 
-Rules: arrows, listed, generated, long, unfinished, links.
+Rules: arrows, listed, generated, long, unfinished, keyed, links.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ PYTHON_BARRED = {
     "examples": {"tests"},
     "benchmarks": {"tests"},
 }
+KEYED = "proto/keyed_hash.hpp"
 LONG_ALLOWED = {"plugin/include/windlass/windlass.h"}
 # Joined here so that this file does not find itself.
 UNFINISHED = re.compile(
@@ -172,6 +173,17 @@ def unfinished() -> Iterator[Breach]:
                 yield name, number, f"says {found[0]!r}; finish it or leave it out"
 
 
+def keyed() -> Iterator[Breach]:
+    """No hash table without a key: whoever chooses what goes in could make all of it meet at one place."""
+    for name in tracked(*CXX):
+        if name.split("/")[0] not in ("proto", "plugin", "worker") or name == KEYED or FOR_TESTS.search(name):
+            continue
+        for number, line in enumerate(text_of(name).splitlines(), 1):
+            found = re.search(r"\bunordered_(multi)?(map|set)\b", line.partition("//")[0])
+            if found:
+                yield name, number, f"has an {found[0]}; KeyedMap and KeyedSet of {KEYED} take keys of others"
+
+
 def links() -> Iterator[Breach]:
     """Links between the project's pages lead somewhere."""
     link = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
@@ -183,7 +195,7 @@ def links() -> Iterator[Breach]:
 
 
 RULES: dict[str, Callable[[], Iterator[Breach]]] = {
-    rule.__name__: rule for rule in (arrows, listed, generated, long, unfinished, links)
+    rule.__name__: rule for rule in (arrows, listed, generated, long, unfinished, keyed, links)
 }
 
 

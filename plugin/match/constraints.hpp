@@ -11,9 +11,10 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "proto/keyed_hash.hpp"
 
 namespace windlass::match {
 
@@ -31,7 +32,7 @@ class Texts {
   void forget_unused(const std::vector<bool>& used);
 
  private:
-  std::unordered_map<std::string_view, int32_t> numbers_;
+  proto::KeyedMap<std::string_view, int32_t> numbers_;
   std::vector<std::optional<int64_t>> integers_;
   std::shared_ptr<std::deque<std::string>> kept_;  // by number
   std::vector<int32_t> spare_;                     // numbers of kept texts that were forgotten

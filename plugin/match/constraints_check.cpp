@@ -1,11 +1,10 @@
 #include <algorithm>
 #include <limits>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "plugin/match/amounts.hpp"
 #include "plugin/match/decode.hpp"
+#include "proto/keyed_hash.hpp"
 
 namespace windlass::match {
 namespace {
@@ -62,7 +61,7 @@ Check check_groups(const Constraints& given) {
 }
 
 Check check_gangs(const Problem& problem, const Constraints& given) {
-  std::unordered_map<int32_t, int32_t> priority_of;
+  proto::KeyedMap<int32_t, int32_t> priority_of;
   for (size_t row = 0; problem.priority && row < given.gang.size(); ++row) {
     if (given.gang[row] < 0) continue;
     const auto [at, fresh] = priority_of.try_emplace(given.gang[row], problem.priority[row]);
@@ -106,7 +105,7 @@ Check check_device_rows(const Problem& problem, const DeviceKind& kind) {
 }
 
 Check check_devices(const Problem& problem, const Constraints& given) {
-  std::unordered_set<int32_t> seen;
+  proto::KeyedSet<int32_t> seen;
   for (const DeviceKind& kind : given.devices) {
     if (!seen.insert(kind.dimension).second) {
       return invalid(Side::options, -1, "devices." + text(kind.dimension), "the kind is given twice");
@@ -142,7 +141,7 @@ Check check_inputs(const Constraints& given) {
 }
 
 Check check_quotas(const Constraints& given) {
-  std::unordered_set<int32_t> seen;
+  proto::KeyedSet<int32_t> seen;
   for (const Quota& quota : given.quotas) {
     if (!seen.insert(quota.tenant).second) {
       return invalid(Side::options, -1, "quotas", "tenant " + text(quota.tenant) + " has two entries");

@@ -4,13 +4,6 @@
 
 namespace windlass::match {
 
-size_t Groups::Hash::operator()(const Place& place) const {
-  uint64_t mixed = static_cast<uint64_t>(place.group) * 0x9E3779B97F4A7C15ULL;
-  mixed = (mixed ^ static_cast<uint32_t>(place.key)) * 0xC2B2AE3D27D4EB4FULL;
-  mixed = (mixed ^ static_cast<uint32_t>(place.value)) * 0x165667B19E3779F9ULL;
-  return static_cast<size_t>(mixed ^ (mixed >> 29));
-}
-
 int32_t Groups::at(const Counts& counts, const Place& place) {
   const auto found = counts.find(place);
   return found == counts.end() ? 0 : found->second;

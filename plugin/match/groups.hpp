@@ -3,10 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <unordered_map>
 #include <vector>
 
 #include "plugin/match/constraints.hpp"
+#include "proto/keyed_hash.hpp"
 
 namespace windlass::match {
 
@@ -24,10 +24,7 @@ class Groups {
     int32_t group, key, value;
     bool operator==(const Place&) const = default;
   };
-  struct Hash {
-    size_t operator()(const Place& place) const;
-  };
-  using Counts = std::unordered_map<Place, int32_t, Hash>;
+  using Counts = proto::KeyedMap<Place, int32_t>;
 
   static int32_t at(const Counts& counts, const Place& place);
   int32_t domain(int32_t key, int32_t offer) const;

@@ -1,6 +1,6 @@
 // Numbers that a caller gave, from 0 up, to places of ours: open addressing in one array, so that a look costs one line
-// of memory. Linear probing; what is erased leaves no mark, for those behind it move up (Knuth, 6.4, algorithm R). One
-// thread at a time.
+// of memory. Linear probing; what is erased leaves no mark, for those behind it move up (Knuth, 6.4, algorithm R). The
+// hash is keyed (proto/keyed_hash.hpp). One thread at a time.
 #pragma once
 
 #include <bit>
@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "plugin/match/huge_vector.hpp"
+#include "proto/keyed_hash.hpp"
 
 namespace windlass::match {
 
@@ -24,6 +25,12 @@ class NumberTable {
     }
   }
   bool contains(int64_t number) const { return find(number) >= 0; }
+  // Entries that a look for this number, which is here, passes: for tests, which count what they cannot time.
+  size_t passed(int64_t number) const {
+    size_t at = home(number);
+    while (entries_[at].number != number) at = next(at);
+    return distance(home(number), at);
+  }
   void prefetch(int64_t number) const {
     if (number >= 0 && !entries_.empty()) __builtin_prefetch(&entries_[home(number)]);
   }
@@ -62,7 +69,7 @@ class NumberTable {
   };
 
   size_t home(int64_t number) const {
-    return static_cast<size_t>((static_cast<uint64_t>(number) * 0x9E3779B97F4A7C15U) >> shift_);
+    return static_cast<size_t>(proto::keyed_hash(static_cast<uint64_t>(number)) >> shift_);
   }
   size_t next(size_t at) const { return (at + 1) & (entries_.size() - 1); }
   size_t distance(size_t from, size_t to) const { return (to - from) & (entries_.size() - 1); }

@@ -3,11 +3,11 @@
 
 #include <cstdint>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "plugin/match/constraints.hpp"
 #include "plugin/match/wide.hpp"
+#include "proto/keyed_hash.hpp"
 
 namespace windlass::match {
 
@@ -27,7 +27,7 @@ class Quotas {
     int64_t cap;
     Wide held;  // running ones may add up beyond int64
   };
-  std::unordered_map<int32_t, std::vector<Cap>> tenants_;
+  proto::KeyedMap<int32_t, std::vector<Cap>> tenants_;
 };
 
 }  // namespace windlass::match

@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <functional>
 #include <string>
-#include <unordered_set>
 
 #include "plugin/match/session.hpp"
 #include "plugin/match/validate.hpp"
+#include "proto/keyed_hash.hpp"
 
 namespace windlass::match {
 namespace {
@@ -56,7 +56,7 @@ Check Session::check_change(const Change& change, const Scale& scale, std::vecto
 
 // A kind of device stays one, and so does an amount.
 Check Session::check_uses(const Change& change) const {
-  std::unordered_set<int32_t> kinds;
+  proto::KeyedSet<int32_t> kinds;
   for (const DeviceKind& kind : change.given ? change.given->devices : std::vector<DeviceKind>{}) {
     kinds.insert(kind.dimension);
   }
@@ -72,8 +72,8 @@ Check Session::check_uses(const Change& change) const {
 }
 
 Check Session::check_numbers(const Change& change, std::vector<int32_t>& slots) const {
-  const std::unordered_set<int64_t> removed(change.removes.begin(), change.removes.end());
-  std::unordered_set<int64_t> added;
+  const proto::KeyedSet<int64_t> removed(change.removes.begin(), change.removes.end());
+  NumberTable added;
   std::vector<bool> updated(change.numbers.size() > change.adds ? state_.slots() : 0);
   slots.assign(change.numbers.size(), -1);
   constexpr size_t kAhead = 16;
@@ -84,7 +84,7 @@ Check Session::check_numbers(const Change& change, std::vector<int32_t>& slots) 
     if (number < 0) return invalid(Side::offers, at, "number", text(number) + "; an offer's number is from 0 up");
     const int32_t slot = state_.slot_of(number);
     const bool present = slot >= 0 && (removed.empty() || !removed.contains(number));
-    if (row < change.adds ? !added.insert(number).second : added.contains(number) || (present && updated[slot])) {
+    if (added.contains(number) || (row >= change.adds && present && updated[slot])) {
       return invalid(Side::offers, at, "number", "the offer is given twice");
     }
     if (row < change.adds && present) {
@@ -93,7 +93,10 @@ Check Session::check_numbers(const Change& change, std::vector<int32_t>& slots) 
     if (row >= change.adds && !present) {
       return invalid(Side::offers, at, "number", "the offer is not present; use add");
     }
-    if (row < change.adds) continue;
+    if (row < change.adds) {
+      added.put(number, 0);
+      continue;
+    }
     slots[row] = slot;
     updated[slot] = true;
   }

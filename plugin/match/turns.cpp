@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
-#include <unordered_map>
+
+#include "proto/keyed_hash.hpp"
 
 namespace windlass::match {
 namespace {
@@ -27,7 +28,7 @@ Turns turns_of(const Problem& problem, std::span<const int32_t> gang) {
     turns.order = std::move(taken);
     return turns;
   }
-  std::unordered_map<int32_t, std::vector<int32_t>> members;  // gangs are numbered as the caller likes
+  proto::KeyedMap<int32_t, std::vector<int32_t>> members;  // gangs are numbered as the caller likes
   for (const int32_t task : taken) {
     if (gang[task] >= 0) members[gang[task]].push_back(task);
   }

@@ -22,6 +22,7 @@ VERSION = 1
 HEADER_BYTES_MAX = 4 * 1024
 BODY_BYTES_MAX = 16 * 1024 * 1024
 DEPTH_MAX = 16
+KEYS_MAX = 1024  # in the map of a header or a body, known or not
 COLUMNS_MAX = 1024
 COLUMN_BYTES_MAX = 2**31
 BARE_ROWS_MAX = 65_536  # tasks or offers of a MATCH that no column tells of
@@ -191,6 +192,8 @@ def _unpack_map(frame: bytes | memoryview, request_id: bytes | None) -> dict[str
         raise WireError(f"no msgpack: {error}", request_id) from None
     if not isinstance(value, dict):
         raise WireError("not a map with str keys", request_id)
+    if len(value) > KEYS_MAX:
+        raise WireError(f"{len(value)} keys in one map; at most {KEYS_MAX} are allowed", request_id)
     for key in value:
         if type(key) is not str:
             raise WireError("not a map with str keys", request_id)

@@ -41,6 +41,8 @@ BODIES = {  # of codec_echo's kinds, by the golden messages that are such bodies
 SEED = int(os.environ.get("WINDLASS_CODEC_SEED", "1"))
 SOAK = "WINDLASS_SOAK" in os.environ
 CASES = int(os.environ.get("WINDLASS_CODEC_CASES", "200000" if SOAK else "3000"))
+LABELLED = 2
+HELLO_BODY = {"role": "node", "versions": [1, 1], "name": "n", "incarnation": "0" * 16}
 Case = tuple[int, bytes]
 Answer = tuple[int, bytes]
 
@@ -158,6 +160,36 @@ def test_both_codecs_take_the_same_bytes_and_write_the_same() -> None:
     again = [(kind, written) for (kind, _), (verdict, written) in zip(cases, answers, strict=True) if verdict]
     for (kind, data), (verdict, written) in zip(again, ask(again), strict=True):
         assert verdict and written == data, told(kind, data)
+
+
+def test_both_codecs_take_as_many_keys() -> None:
+    """Mutations hardly make so many."""
+    header = {"v": 1, "t": 4, "id": bytes(16)}
+    letters = [chr(code) for code in range(128)]
+    names = letters + [
+        first + second for first in letters[:8] for second in letters
+    ]  # so short that a header holds them
+    cases = []
+    for count in (1024, 1025):
+        unknown = dict.fromkeys(names[:count])
+        named = {
+            **header,
+            **{name: None for name in names[: count - 1] if name not in header},
+        }  # v and t are among them
+        cases += [(HEADER, msgpack.packb(named)), (ANY, msgpack.packb(unknown))]
+        cases += [(ANY, msgpack.packb({"unknown": unknown}))]  # passed over
+        cases += [(LABELLED, msgpack.packb({**HELLO_BODY, "labels": dict.fromkeys(unknown, "")}))]
+    assert all(len(data) <= _wire.HEADER_BYTES_MAX for kind, data in cases if kind == HEADER)
+    taken = []
+    for (kind, data), (verdict, written) in zip(cases, ask(cases), strict=True):
+        taken.append(bool(verdict))
+        if kind == HEADER:
+            check_header(data, verdict, written)
+        elif kind == ANY:
+            check_any(data, verdict, written)
+        else:
+            check_typed(kind, data, verdict, written)
+    assert taken == [True] * 4 + [False, False, True, False]
 
 
 @pytest.mark.parametrize(

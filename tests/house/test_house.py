@@ -111,6 +111,18 @@ def test_words_that_announce_work_are_found(empty_house: ModuleType) -> None:
     assert found(empty_house, "unfinished") == [("Makefile", 1), ("docs/a.md", 2)]
 
 
+def test_hash_tables_without_a_key_are_found(empty_house: ModuleType) -> None:
+    text = "#include <unordered_map>\n// an unordered_map\nstd::unordered_multiset<int> a;\nproto::KeyedSet<int> b;\n"
+    for name in ("proto/a.hpp", "proto/keyed_hash.hpp", "worker/core/a_test.cpp", "worker/core/a.cpp", "tests/b.cpp"):
+        put(empty_house, name, text)
+    assert found(empty_house, "keyed") == [
+        ("proto/a.hpp", 1),
+        ("proto/a.hpp", 3),
+        ("worker/core/a.cpp", 1),
+        ("worker/core/a.cpp", 3),
+    ]
+
+
 def test_links_that_lead_nowhere_are_found(empty_house: ModuleType) -> None:
     put(empty_house, "docs/a.md", "[b](b.md) [c](c.md#part) [web](https://example.org) [part](#here)\n")
     put(empty_house, "docs/b.md", "[up](../docs/a.md)\n")

@@ -99,3 +99,38 @@ def test_a_bridge_serves_on_in_the_memory_it_had(
     sequence = bridge.nodes()["n"].load.sequence
     eventually(lambda: bridge.nodes()["n"].load.sequence > sequence, what="the node is heard as before")
     assert [offer["name"] for offer in bridge.offers()] == ["n"]
+
+
+MASK = 2**64 - 1
+MURMUR = 0xC6A4A7935BD1E995
+
+
+def meeting_keys(count: int) -> list[bytes]:
+    """ASCII texts of 16 bytes, all with one value of libstdc++'s hash, which has no key (proto/keyed_hash_test.cpp)."""
+    mixed, back = (lambda value: value ^ value >> 47), pow(MURMUR, -1, 2**64)
+    chance, keys = random.Random(1), []
+    while len(keys) < count:
+        first = chance.getrandbits(64) & 0x7F7F7F7F7F7F7F7F
+        after = ((0xC70F6907 ^ 16 * MURMUR & MASK) ^ mixed(first * MURMUR & MASK) * MURMUR & MASK) * MURMUR & MASK
+        second = mixed((after ^ 0x1234567890ABCDEF) * back & MASK) * back & MASK
+        if not second & 0x8080808080808080:
+            keys.append(first.to_bytes(8, "little") + second.to_bytes(8, "little"))
+    return keys
+
+
+def test_keys_that_are_made_to_meet_are_refused_at_their_count(node: windlass.LocalNode):
+    """40,000 of them held the control thread for three seconds, and twice as many four times as long."""
+    keys = meeting_keys(2000)
+    assert len(set(keys)) == len(keys)
+    body = b"\xdf" + len(keys).to_bytes(4, "big") + b"".join(b"\xb0" + key + b"\0" for key in keys)
+    with Raw(node.address) as one, Raw(node.address) as other:
+        assert other.hello().header.type == Type.WELCOME
+        for kind in (Type.HELLO, Type.CANCEL, Type.SESSION, Type.STAGE, Type.MATCH):
+            one.send(_wire.encode(Message(Header(kind, bytes(16)), {}))[0], body)
+            answer = one.answer(30)
+            assert answer is not None and answer.header.type == Type.ERROR
+            assert answer.body["code"] == 3, answer.body
+            assert "at most 1024 keys are allowed, not 2000" in answer.body["message"]
+            if kind == Type.HELLO:
+                assert one.hello().header.type == Type.WELCOME
+        assert other.ask(Type.LOAD, {}).header.type == Type.RESULT

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "proto/keyed_hash.hpp"
 #include "worker/base/log.hpp"
 #include "worker/bridge/grants.hpp"
 #include "worker/bridge/session.hpp"
@@ -371,6 +372,7 @@ windlass_sim* windlass_sim_start(const char* name, std::uint64_t seed, std::int6
   windlass::worker::LogConfig quiet;  // a full disk is the world's doing
   quiet.level = "error";
   windlass::worker::log_configure(quiet);
+  windlass::proto::fix_hash_key(1);  // the order in which tables are walked, too, is the same in each run
   auto daemon = std::make_unique<Daemon>(name, seed, time_of(now));
   if (ends != nullptr) {
     auto file = windlass::worker::EndsFile::open(ends);

@@ -15,9 +15,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
+#include "proto/keyed_hash.hpp"
 #include "worker/bridge/offer_amounts.hpp"
 #include "worker/core/answer.hpp"
 
@@ -87,7 +87,7 @@ class Grants {
   std::map<std::string, Use> uses_;
   std::map<proto::RequestId, Held, ById> held_;
   std::size_t bytes_ = 0;
-  std::unordered_set<proto::RequestId, proto::RequestIdHash> buried_;  // refused or released
+  proto::KeyedSet<proto::RequestId> buried_;  // refused or released
   std::deque<proto::RequestId> burials_;
   std::uint64_t version_ = 1;
   Time due_ = Time::max();

@@ -9,9 +9,10 @@
 #include <list>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "proto/keyed_hash.hpp"
 
 namespace windlass::worker {
 
@@ -91,7 +92,7 @@ class FairQueue {
     std::size_t bytes = 0;
     std::list<std::string>::iterator turn;
   };
-  using Lanes = std::unordered_map<std::string, Lane>;
+  using Lanes = proto::KeyedMap<std::string, Lane>;
 
   static std::size_t by_items(const Lane& lane) { return lane.entries.size(); }
   static std::size_t by_bytes(const Lane& lane) { return lane.bytes; }

@@ -7,10 +7,10 @@
 #include <deque>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "plugin/include/windlass/windlass.h"
+#include "proto/keyed_hash.hpp"
 #include "worker/engines/engines.hpp"
 
 namespace windlass::worker {
@@ -72,8 +72,8 @@ class Sessions {
     std::optional<Time> gone_since;
   };
 
-  std::unordered_map<std::uint64_t, std::shared_ptr<MatchSession>> sessions_;
-  std::unordered_map<std::string, Client> clients_;
+  proto::KeyedMap<std::uint64_t, std::shared_ptr<MatchSession>> sessions_;
+  proto::KeyedMap<std::string, Client> clients_;
   std::uint64_t next_;
 };
 

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <memory>
-#include <unordered_map>
 
 #include "plugin/include/windlass/windlass.h"
+#include "proto/keyed_hash.hpp"
 #include "worker/base/config.hpp"
 #include "worker/engines/engines.hpp"
 
@@ -36,7 +36,7 @@ class Staging final : public StageEngine {
 
   windlass_stager* stager_;
   bool has_roots_;
-  std::unordered_map<std::uint64_t, windlass_stage_call*> calls_;
+  proto::KeyedMap<std::uint64_t, windlass_stage_call*> calls_;
 };
 
 }  // namespace windlass::worker

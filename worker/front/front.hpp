@@ -13,10 +13,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "proto/keyed_hash.hpp"
 #include "worker/core/answer.hpp"
 #include "worker/front/incoming.hpp"
 #include "worker/front/listener.hpp"
@@ -160,7 +160,7 @@ class Front {
   std::vector<Listener> listeners_;
   std::vector<std::unique_ptr<Connection>> slots_;
   std::vector<Slot> free_;
-  std::unordered_map<std::string, Slot> routes_;
+  proto::KeyedMap<std::string, Slot> routes_;
   std::vector<Slot> ready_;  // to be read, from at_ready_ on
   std::size_t at_ready_ = 0;
   Slot current_ = kNobody;  // whose bytes lie in scratch_

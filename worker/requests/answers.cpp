@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <random>
+
+#include "proto/keyed_hash.hpp"
 
 namespace windlass::worker {
 namespace {
@@ -11,9 +12,8 @@ constexpr std::size_t kPackMax = 4096;   // bytes of an answer; larger ones stay
 constexpr std::size_t kRoomSpare = 512;  // and four times what is wanted: more is not kept for the next
 constexpr std::size_t kFirstRoom = 64;
 
-std::uint64_t random_number() {
-  std::random_device device;
-  return std::uint64_t{device()} << 32U | device();
+std::uint32_t hash_of(const proto::RequestId& id) {
+  return static_cast<std::uint32_t>(proto::KeyedHash{}(id) >> 32U);
 }
 
 std::size_t packed_bytes(const Frames& frames) {
@@ -21,18 +21,6 @@ std::size_t packed_bytes(const Frames& frames) {
 }
 
 }  // namespace
-
-Answers::Answers() : keys_{random_number(), random_number() | 1U} {}
-
-std::uint32_t Answers::hash_of(const proto::RequestId& id) const {
-  std::uint64_t parts[2];
-  static_assert(sizeof parts == sizeof id.bytes);
-  std::memcpy(parts, id.bytes.data(), sizeof parts);
-  std::uint64_t mixed = (parts[0] ^ keys_[0]) * keys_[1];
-  mixed = (mixed ^ mixed >> 32U ^ parts[1]) * 0x9E3779B97F4A7C15ULL;
-  mixed = (mixed ^ mixed >> 29U) * keys_[1];
-  return static_cast<std::uint32_t>(mixed >> 32U);
-}
 
 std::size_t Answers::place_of(const proto::RequestId& id, std::uint32_t hash) const {
   const std::size_t mask = table_.size() - 1;

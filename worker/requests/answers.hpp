@@ -1,11 +1,10 @@
 // The latest answers, by the ids of their requests. They stand in a ring in the order of their coming, and beside it a
 // table of places in it that is small enough for the processor's cache: that an id is new is known without a look at
 // memory. Small answers are packed, one piece of memory each, which the ring uses again. Open addressing, the gap that
-// a removal leaves is closed (Knuth, The Art of Computer Programming 3, 6.4, algorithm R); the hash is keyed, since ids
-// are drawn by peers. Control thread.
+// a removal leaves is closed (Knuth, The Art of Computer Programming 3, 6.4, algorithm R); the hash is keyed
+// (keyed_hash.hpp), since ids are drawn by peers. Control thread.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,8 +17,6 @@ namespace windlass::worker {
 
 class Answers {
  public:
-  Answers();
-
   struct Kept {
     Answer answer;
     std::optional<Payload> payload;  // of the request; none: not known
@@ -53,7 +50,6 @@ class Answers {
   };
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
-  [[nodiscard]] std::uint32_t hash_of(const proto::RequestId& id) const;
   // Where the id stands in the table, or would.
   [[nodiscard]] std::size_t place_of(const proto::RequestId& id, std::uint32_t hash) const;
   void close_gap(std::size_t gap);
@@ -61,7 +57,6 @@ class Answers {
   static void pack(const Frames& frames, Record& record);
   [[nodiscard]] static Frames unpacked(const Record& record);
 
-  std::array<std::uint64_t, 2> keys_;
   std::vector<Record> ring_;  // its size is a power of two, or none
   std::vector<Place> table_;  // likewise: twice as many
   std::size_t first_ = 0;     // of the ring: the oldest

@@ -10,8 +10,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <unordered_map>
 
+#include "proto/keyed_hash.hpp"
 #include "worker/base/log.hpp"
 #include "worker/core/limits.hpp"
 
@@ -39,7 +39,7 @@ std::uint32_t check_of(const proto::RequestId& id, std::string_view content) {
   return hash;
 }
 
-using Order = std::unordered_map<proto::RequestId, std::size_t, proto::RequestIdHash>;
+using Order = proto::KeyedMap<proto::RequestId, std::size_t>;
 
 struct Read {
   std::size_t whole = 0;  // bytes

@@ -7,9 +7,8 @@
 #include <list>
 #include <optional>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 
+#include "proto/keyed_hash.hpp"
 #include "worker/requests/answers.hpp"
 #include "worker/requests/ends_file.hpp"
 
@@ -42,19 +41,19 @@ class Journal {
     Time at;
   };
   template <class Value>
-  using ById = std::unordered_map<proto::RequestId, Value, proto::RequestIdHash>;
+  using ById = proto::KeyedMap<proto::RequestId, Value>;
   void keep(const proto::RequestId& id, const Kept& kept, Time now);
 
   std::optional<EndsFile> file_;
-  std::unordered_set<proto::RequestId, proto::RequestIdHash> begun_;  // and not ended; in the file
-  ById<Kept> earlier_;                                                // of processes before this one: not known
+  proto::KeyedSet<proto::RequestId> begun_;  // and not ended; in the file
+  ById<Kept> earlier_;                       // of processes before this one: not known
   Answers answers_;
   struct Tombstone {
     std::string route;  // whose CANCEL it was
     std::list<Entry>::iterator by_age;
   };
   ById<Tombstone> tombstones_;
-  std::unordered_map<std::string, std::size_t> tombstones_of_;
+  proto::KeyedMap<std::string, std::size_t> tombstones_of_;
   std::list<Entry> tombstones_by_age_;
 };
 

@@ -5,9 +5,9 @@
 
 #include <cstdint>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "proto/keyed_hash.hpp"
 #include "worker/core/answer.hpp"
 
 namespace windlass::worker {
@@ -40,7 +40,7 @@ class Peers {
     std::size_t requests = 0;
     std::size_t bytes = 0;
   };
-  std::unordered_map<std::string, Peer> peers_;
+  proto::KeyedMap<std::string, Peer> peers_;
   std::uint64_t stays_ = 0;
 };
 

@@ -6,9 +6,9 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
+#include "proto/keyed_hash.hpp"
 #include "worker/bridge/grants.hpp"
 #include "worker/engines/engines.hpp"
 #include "worker/engines/sessions.hpp"
@@ -104,7 +104,7 @@ class Requests {
     proto::Progress told;
     Time told_at{};
   };
-  using Table = std::unordered_map<proto::RequestId, Running, proto::RequestIdHash>;
+  using Table = proto::KeyedMap<proto::RequestId, Running>;
 
   void serve(const Peer& peer, const proto::Header& header, Frames frames, Time now);
   void deny(const Peer& peer, const proto::Header& header, const std::string& what, Time now);
@@ -166,9 +166,9 @@ class Requests {
   Sessions sessions_;
   Unsent unsent_;
   Table running_;
-  Deadlines deadlines_;                                     // of what waits or runs with the matchers
-  std::map<std::uint64_t, proto::RequestId> stages_;        // by tag
-  std::unordered_map<std::string, std::size_t> stages_of_;  // clients
+  Deadlines deadlines_;                                  // of what waits or runs with the matchers
+  std::map<std::uint64_t, proto::RequestId> stages_;     // by tag
+  proto::KeyedMap<std::string, std::size_t> stages_of_;  // clients
   std::uint64_t next_tag_ = 1;
   std::uint64_t told_last_ = 0;  // the tag whose progress was told last
   Time progress_due_{};

@@ -1,4 +1,6 @@
 // Payloads, deadlines, credits, and fairness among peers.
+#include <cstring>
+
 #include "worker/requests/requests_testing.hpp"
 
 namespace windlass::worker {

@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "worker/requests/requests_testing.hpp"
 
 namespace windlass::worker {

@@ -5,8 +5,8 @@
 
 #include <deque>
 #include <string>
-#include <unordered_map>
 
+#include "proto/keyed_hash.hpp"
 #include "worker/core/answer.hpp"
 
 namespace windlass::worker {
@@ -37,7 +37,7 @@ class Unsent {
     std::deque<Entry> entries;
     std::size_t bytes = 0;
   };
-  using Lanes = std::unordered_map<std::string, Lane>;  // by route; the bridge's is ""
+  using Lanes = proto::KeyedMap<std::string, Lane>;  // by route; the bridge's is ""
 
   void keep(const Peer& peer, const proto::Header& header, const Frames& frames, Time now);
   [[nodiscard]] static bool may_keep(const Lane& lane, std::size_t bytes);

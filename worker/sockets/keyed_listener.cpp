@@ -9,8 +9,8 @@
 #include <iterator>
 #include <random>
 #include <set>
-#include <unordered_map>
 
+#include "proto/keyed_hash.hpp"
 #include "worker/base/log.hpp"
 #include "worker/core/limits.hpp"
 #include "worker/sockets/curve.hpp"
@@ -95,7 +95,7 @@ struct KeyedListener::State {
   const std::string prefix = random_prefix();
   std::string address;
   in_port_t port = 0;
-  std::unordered_map<std::string, Handed> handed;  // by the route within the socket; of whom much was sent to
+  proto::KeyedMap<std::string, Handed> handed;  // by the route within the socket; of whom much was sent to
   const Handed small;
   std::size_t handed_look = kHandedFew;  // when there are so many, those for whom nothing waits are forgotten
   std::set<int> expelled;                // those that are told so, until they are closed

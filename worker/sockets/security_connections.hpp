@@ -10,11 +10,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "proto/keyed_hash.hpp"
 #include "worker/core/answer.hpp"
 
 namespace windlass::worker {
@@ -63,9 +62,9 @@ class Connections {
   void end_of(int fd);
 
   Limits limits_;
-  std::unordered_set<int> open_;
-  std::unordered_map<int, Time> silent_;  // since when
-  std::unordered_map<int, Spoken> spoken_;
+  proto::KeyedSet<int> open_;
+  proto::KeyedMap<int, Time> silent_;  // since when
+  proto::KeyedMap<int, Spoken> spoken_;
   std::vector<std::string> ended_;
   Time looked_{};
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "proto/keyed_hash.hpp"
+
 namespace windlass::match {
 namespace {
 
@@ -20,11 +22,9 @@ class Table {
 
  private:
   uint64_t hash(int32_t task) const {
-    uint64_t mixed = 0;
+    uint64_t mixed = problem_.dimensions;
     for (size_t d = 0; d < problem_.dimensions; ++d) {
-      const auto amount = static_cast<uint64_t>(problem_.task_amount(task, d));
-      mixed = (mixed ^ amount) * 0x9E3779B97F4A7C15ULL;
-      mixed ^= mixed >> 32;
+      mixed = proto::keyed_hash(mixed ^ static_cast<uint64_t>(problem_.task_amount(task, d)));
     }
     return mixed;
   }
