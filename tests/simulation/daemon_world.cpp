@@ -17,6 +17,8 @@
 
 namespace {
 
+constexpr std::size_t kEndsOfOneFile = 12;  // so few that a run turns its files
+
 std::int64_t disk_left = -1;
 std::uint64_t disk_failures = 0;
 
@@ -375,7 +377,7 @@ windlass_sim* windlass_sim_start(const char* name, std::uint64_t seed, std::int6
   windlass::proto::fix_hash_key(1);  // the order in which tables are walked, too, is the same in each run
   auto daemon = std::make_unique<Daemon>(name, seed, time_of(now));
   if (ends != nullptr) {
-    auto file = windlass::worker::EndsFile::open(ends);
+    auto file = windlass::worker::EndsFile::open(ends, {.records = kEndsOfOneFile});
     if (!file) return nullptr;
     daemon->requests().remember(std::move(*file), time_of(now));
   }

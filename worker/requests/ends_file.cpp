@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -13,7 +14,6 @@
 
 #include "proto/keyed_hash.hpp"
 #include "worker/base/log.hpp"
-#include "worker/core/limits.hpp"
 
 namespace windlass::worker {
 namespace {
@@ -29,6 +29,9 @@ struct Head {
 };
 static_assert(sizeof(Head) == 28);
 
+constexpr std::size_t kBeginBytes = sizeof(Head) + sizeof(Payload);
+constexpr std::size_t kCarriedMax = kAnswersMax + kStagesMax;  // records that a file begins with
+
 std::uint32_t check_of(const proto::RequestId& id, std::string_view content) {
   std::uint32_t hash = 2166136261U;
   const auto add = [&](std::string_view bytes) {
@@ -39,11 +42,31 @@ std::uint32_t check_of(const proto::RequestId& id, std::string_view content) {
   return hash;
 }
 
+Head head_of(std::uint32_t magic, const proto::RequestId& id, std::string_view content) {
+  return {magic, static_cast<std::uint32_t>(content.size()), id, check_of(id, content)};
+}
+
+std::string_view bytes_of(const Payload& payload) {
+  return {reinterpret_cast<const char*>(&payload), sizeof payload};
+}
+
+std::string old_of(const std::string& path) {
+  return path + ".old";
+}
+std::string new_of(const std::string& path) {
+  return path + ".new";
+}
+
+int open_file(const std::string& path, int flags) {
+  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+}
+
 using Order = proto::KeyedMap<proto::RequestId, std::size_t>;
 
 struct Read {
   std::size_t whole = 0;  // bytes
-  bool torn = false;      // there is more, which is no record
+  std::size_t records = 0;
+  bool torn = false;  // there is more, which is no record
 };
 
 // Reads records up to the first that is torn.
@@ -51,6 +74,7 @@ Read read_records(const std::string& path, std::vector<EndsFile::Earlier>& found
   std::ifstream file(path, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(file), {}};
   std::size_t at = 0;
+  std::size_t records = 0;
   while (bytes.size() - at >= sizeof(Head)) {
     Head head;
     std::memcpy(&head, bytes.data() + at, sizeof head);
@@ -67,36 +91,33 @@ Read read_records(const std::string& path, std::vector<EndsFile::Earlier>& found
       earlier.result = content;
     }
     at += sizeof head + head.size;
+    ++records;
   }
-  return {at, at < bytes.size()};
+  return {at, records, at < bytes.size()};
 }
 
 }  // namespace
 
-tl::expected<EndsFile, std::string> EndsFile::open(std::string path) {
-  EndsFile file(std::move(path));
+tl::expected<EndsFile, std::string> EndsFile::open(std::string path, const Limits& limits) {
+  EndsFile file(std::move(path), limits);
+  ::unlink(new_of(file.path_).c_str());  // of a process that died over it: PATH or PATH.old has what it has
   Order order;
-  std::size_t whole = 0;
-  for (const std::string& name : {file.path_ + ".old", file.path_}) {
-    const Read read = read_records(name, file.earlier_, order);
-    whole = read.whole;
-    if (read.torn) file.put_aside(name, whole);
+  Read read;
+  for (const std::string& name : {old_of(file.path_), file.path_}) {
+    read = read_records(name, file.earlier_, order);
+    if (read.torn) file.put_aside(name, read.whole);
   }
-  if (auto begun = file.begin_file(); !begun) return tl::unexpected(begun.error());
-  if (::ftruncate(file.fd_, static_cast<off_t>(whole)) != 0) {
+  for (const Earlier& earlier : file.earlier_) file.no_longer_runs({earlier.id, earlier.payload});
+  file.fd_ = open_file(file.path_, 0);
+  if (file.fd_ < 0) return tl::unexpected(file.path_ + " cannot be opened: " + std::strerror(errno));
+  if (::ftruncate(file.fd_, static_cast<off_t>(read.whole)) != 0) {
     return tl::unexpected(file.path_ + " cannot be cut: " + std::strerror(errno));
   }
-  file.bytes_ = whole;
-  file.records_ = order.size();
+  file.bytes_ = read.whole;
+  // What it began with is not known: what all of that may be is left out, so that a start turns no file too early.
+  file.records_added_ = read.records - std::min(read.records, kCarriedMax);
+  file.bytes_added_ = read.whole - std::min(read.whole, kCarriedMax * kBeginBytes);
   return file;
-}
-
-tl::expected<void, std::string> EndsFile::begin_file() {
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd_ < 0) return tl::unexpected(path_ + " cannot be opened: " + std::strerror(errno));
-  bytes_ = 0;
-  records_ = 0;
-  return {};
 }
 
 // A copy, for whoever looks into it: the file itself goes on behind its last whole record.
@@ -114,9 +135,13 @@ void EndsFile::put_aside(const std::string& path, std::size_t whole) {
 
 EndsFile::EndsFile(EndsFile&& other) noexcept
     : path_(std::move(other.path_)),
+      limits_(other.limits_),
       fd_(std::exchange(other.fd_, -1)),
       bytes_(other.bytes_),
-      records_(other.records_),
+      bytes_added_(other.bytes_added_),
+      records_added_(other.records_added_),
+      running_(std::move(other.running_)),
+      ended_(std::move(other.ended_)),
       told_(other.told_),
       set_aside_(other.set_aside_),
       earlier_(std::move(other.earlier_)) {}
@@ -126,39 +151,82 @@ EndsFile::~EndsFile() {
 }
 
 void EndsFile::began(const proto::RequestId& id, const Payload& payload) {
-  append(kBegan, id, {reinterpret_cast<const char*>(&payload), sizeof payload});
+  append(kBegan, id, bytes_of(payload));
+  running_.insert_or_assign(id, payload);
 }
 
 void EndsFile::ended(const proto::RequestId& id, std::string_view result) {
+  const auto found = running_.find(id);
+  if (found == running_.end()) return;
+  no_longer_runs({id, found->second});
+  running_.erase(found);
   if (!result.empty() && result.size() <= kEndBytesMax) append(kEnded, id, result);
 }
 
-void EndsFile::append(std::uint32_t magic, const proto::RequestId& id, std::string_view bytes) {
-  if (records_ >= kAnswersMax || bytes_ >= kEndsFileBytesMax) {
-    ::close(fd_);
-    std::rename(path_.c_str(), (path_ + ".old").c_str());
-    if (!begin_file() && !std::exchange(told_, true)) log_warn("the ends of staging are no longer kept");
+void EndsFile::no_longer_runs(const Known& known) {
+  ended_.push_back(known);
+  if (ended_.size() > kAnswersMax) ended_.pop_front();
+}
+
+// The ids that the next file begins with. One that begins again stands behind its first time.
+std::string EndsFile::carried() const {
+  std::string bytes;
+  bytes.reserve((ended_.size() + running_.size()) * kBeginBytes);
+  const auto add = [&](std::uint32_t magic, const proto::RequestId& id, std::string_view content) {
+    const Head head = head_of(magic, id, content);
+    bytes.append(reinterpret_cast<const char*>(&head), sizeof head).append(content);
+  };
+  for (const auto& [id, payload] : ended_) payload ? add(kBegan, id, bytes_of(*payload)) : add(kEnded, id, {});
+  for (const auto& [id, payload] : running_) add(kBegan, id, bytes_of(payload));
+  return bytes;
+}
+
+// Goes on in a new file. Where none can be made it stays with the one it has, for as much again.
+void EndsFile::turn() {
+  bytes_added_ = records_added_ = 0;
+  const std::string bytes = carried();
+  const iovec all{const_cast<char*>(bytes.data()), bytes.size()};
+  const int fresh = open_file(new_of(path_), O_TRUNC);
+  const bool written = fresh >= 0 && ::writev(fresh, &all, 1) == static_cast<ssize_t>(bytes.size());
+  if (!written || !replace()) {
+    tell("the file of staging's ends cannot be made anew, and grows");
+    if (fresh >= 0) ::close(fresh);
+    ::unlink(new_of(path_).c_str());
+    return;
   }
+  ::close(std::exchange(fd_, fresh));
+  bytes_ = bytes.size();
+}
+
+bool EndsFile::replace() const {
+  const std::string old = old_of(path_);
+  if (std::rename(path_.c_str(), old.c_str()) != 0) return false;
+  if (std::rename(new_of(path_).c_str(), path_.c_str()) == 0) return true;
+  std::rename(old.c_str(), path_.c_str());
+  return false;
+}
+
+void EndsFile::append(std::uint32_t magic, const proto::RequestId& id, std::string_view bytes) {
   if (fd_ < 0) return;
-  Head head;
-  head.magic = magic;
-  head.size = static_cast<std::uint32_t>(bytes.size());
-  head.id = id;
-  head.check = check_of(id, bytes);
-  const iovec parts[2] = {{&head, sizeof head}, {const_cast<char*>(bytes.data()), bytes.size()}};
+  if (records_added_ >= limits_.records || bytes_added_ >= limits_.bytes) turn();
+  const Head head = head_of(magic, id, bytes);
+  const iovec parts[2] = {{const_cast<Head*>(&head), sizeof head}, {const_cast<char*>(bytes.data()), bytes.size()}};
   const std::size_t wanted = sizeof head + bytes.size();
   const ssize_t written = ::writev(fd_, parts, 2);
   if (written == static_cast<ssize_t>(wanted)) {
     bytes_ += wanted;
-    records_ += 1;
+    bytes_added_ += wanted;
+    ++records_added_;
     return;
   }
-  if (!std::exchange(told_, true)) {
-    log_warn("the end of a staging call could not be kept", {{"file", path_}, {"why", std::strerror(errno)}});
-  }
+  tell("the end of a staging call could not be kept");
   if (written > 0 && ::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) {  // else what follows could not be read
     ::close(std::exchange(fd_, -1));
   }
+}
+
+void EndsFile::tell(const char* what) {
+  if (!std::exchange(told_, true)) log_warn(what, {{"file", path_}, {"why", std::strerror(errno)}});
 }
 
 }  // namespace windlass::worker

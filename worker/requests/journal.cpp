@@ -18,12 +18,11 @@ void Journal::remember(EndsFile file, Time now) {
 void Journal::began(const proto::RequestId& id, const Payload& payload) {
   if (!file_) return;
   file_->began(id, payload);
-  begun_.insert(id);
 }
 
 void Journal::put(const proto::RequestId& id, Answer answer, const Payload& payload, Time now) {
-  const bool is_end = file_ && begun_.erase(id) > 0 && answer.type == proto::Type::result && !answer.frames.empty();
-  if (is_end) file_->ended(id, answer.frames[0].view());
+  const bool is_result = answer.type == proto::Type::result && !answer.frames.empty();
+  if (file_) file_->ended(id, is_result ? answer.frames[0].view() : std::string_view());
   keep(id, {std::move(answer), payload}, now);
 }
 

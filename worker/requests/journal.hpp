@@ -45,8 +45,7 @@ class Journal {
   void keep(const proto::RequestId& id, const Kept& kept, Time now);
 
   std::optional<EndsFile> file_;
-  proto::KeyedSet<proto::RequestId> begun_;  // and not ended; in the file
-  ById<Kept> earlier_;                       // of processes before this one: not known
+  ById<Kept> earlier_;  // of processes before this one: not known
   Answers answers_;
   struct Tombstone {
     std::string route;  // whose CANCEL it was

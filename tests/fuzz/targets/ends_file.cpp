@@ -56,6 +56,7 @@ void run(std::string_view bytes) {
   fresh.bytes.fill('n');
   {
     auto file = EndsFile::open(folder.at("ends"));
+    file->began(fresh, {1, 2});
     file->ended(fresh, "end");
   }
   const auto third = read(folder);
