@@ -1,6 +1,7 @@
 // What waits, by owner: one of each owner is served in turn, in the order in which it came, so that whoever asks much
 // waits for himself. Bounded in number and bytes; where it is full the newest of whoever has most in it makes room for
-// one that has less. No lock, no clock.
+// one that has less. One item that is larger than all the bytes may wait beside them, or it never could. No lock, no
+// clock.
 #pragma once
 
 #include <algorithm>
@@ -26,6 +27,9 @@ class FairQueue {
     std::vector<Item> displaced;  // out of the queue now; empty where it was not taken
   };
   Pushed push(const std::string& owner, Item item, std::size_t bytes) {
+    const bool huge = bytes > bytes_max_;
+    if (huge && has_huge_) return {};
+    if (huge) bytes = 0;  // of those that are bounded
     const auto found = lanes_.find(owner);
     const std::size_t items_after = (found == lanes_.end() ? 0 : found->second.entries.size()) + 1;
     const std::size_t bytes_after = (found == lanes_.end() ? 0 : found->second.bytes) + bytes;
@@ -35,7 +39,8 @@ class FairQueue {
     if (size_ >= items_max_) pushed.displaced.push_back(displace(by_items));
     Lane& lane = lanes_.try_emplace(owner).first->second;
     if (lane.entries.empty()) lane.turn = turns_.insert(turns_.end(), owner);
-    lane.entries.push_back({std::move(item), bytes});
+    lane.entries.push_back({std::move(item), bytes, huge});
+    has_huge_ = has_huge_ || huge;
     lane.bytes += bytes;
     ++size_;
     bytes_ += bytes;
@@ -50,7 +55,7 @@ class FairQueue {
     Entry entry = std::move(lane.entries.front());
     lane.entries.pop_front();
     turns_.splice(turns_.end(), turns_, lane.turn);
-    took(found, entry.bytes);
+    took(found, entry);
     return std::move(entry.item);
   }
 
@@ -61,9 +66,9 @@ class FairQueue {
     auto& entries = found->second.entries;
     const auto at = std::find_if(entries.begin(), entries.end(), [&](const Entry& each) { return each.item == item; });
     if (at == entries.end()) return false;
-    const std::size_t bytes = at->bytes;
+    const Entry entry = std::move(*at);
     entries.erase(at);
-    took(found, bytes);
+    took(found, entry);
     return true;
   }
 
@@ -71,10 +76,11 @@ class FairQueue {
     lanes_.clear();
     turns_.clear();
     size_ = bytes_ = 0;
+    has_huge_ = false;
   }
 
   [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }  // without those of the one that is larger
   [[nodiscard]] bool empty() const { return size_ == 0; }
   // The first of each owner.
   template <class Look>
@@ -86,6 +92,7 @@ class FairQueue {
   struct Entry {
     Item item;
     std::size_t bytes;
+    bool huge;
   };
   struct Lane {  // never empty between two calls
     std::deque<Entry> entries;
@@ -99,7 +106,6 @@ class FairQueue {
 
   // Whether what others have beyond what the newcomer's owner would have is enough to make room.
   [[nodiscard]] bool can_make_room(std::size_t bytes, std::size_t items_after, std::size_t bytes_after) const {
-    if (bytes > bytes_max_) return false;
     if (size_ < items_max_ && bytes_ + bytes <= bytes_max_) return true;
     std::size_t bytes_over = 0;
     std::size_t items_most = 0;
@@ -118,15 +124,16 @@ class FairQueue {
     });
     Entry entry = std::move(most->second.entries.back());
     most->second.entries.pop_back();
-    took(most, entry.bytes);
+    took(most, entry);
     return std::move(entry.item);
   }
 
-  void took(typename Lanes::iterator from, std::size_t bytes) {
+  void took(typename Lanes::iterator from, const Entry& entry) {
     Lane& lane = from->second;
-    lane.bytes -= bytes;
+    lane.bytes -= entry.bytes;
     --size_;
-    bytes_ -= bytes;
+    bytes_ -= entry.bytes;
+    if (entry.huge) has_huge_ = false;
     if (!lane.entries.empty()) return;
     turns_.erase(lane.turn);
     lanes_.erase(from);
@@ -138,6 +145,7 @@ class FairQueue {
   std::list<std::string> turns_;  // owners; who is served next stands first
   std::size_t size_ = 0;
   std::size_t bytes_ = 0;
+  bool has_huge_ = false;
 };
 
 }  // namespace windlass::worker

@@ -37,7 +37,6 @@ TEST(FairQueue, WhoHasMostMakesRoomForWhoHasLess) {
 
 TEST(FairQueue, RoomIsOfBytesToo) {
   Queue queue(100, 10);
-  EXPECT_FALSE(queue.push("one", 0, 11).taken) << "more than there is at all";
   EXPECT_TRUE(queue.push("one", 1, 4).taken);
   EXPECT_TRUE(queue.push("one", 2, 4).taken);
   EXPECT_FALSE(queue.push("one", 3, 4).taken);
@@ -46,6 +45,26 @@ TEST(FairQueue, RoomIsOfBytesToo) {
   EXPECT_TRUE(pushed.taken);
   EXPECT_EQ(pushed.displaced, std::vector<int>{2});
   EXPECT_EQ(queue.bytes(), 9U);
+}
+
+// Refused whenever it comes it would be asked again for ever.
+TEST(FairQueue, OneThatIsLargerThanAllTheRoomWaitsBesideTheOthers) {
+  Queue queue(5, 10);
+  EXPECT_TRUE(queue.push("little", 0, 10).taken);
+  const auto pushed = queue.push("much", 1, 11);
+  EXPECT_TRUE(pushed.taken);
+  EXPECT_TRUE(pushed.displaced.empty());
+  EXPECT_FALSE(queue.push("other", 2, 12).taken) << "one of them";
+  EXPECT_EQ(queue.bytes(), 10U);
+  EXPECT_FALSE(queue.push("much", 3, 11).taken);
+  const auto small = queue.push("late", 4, 2);
+  EXPECT_EQ(small.displaced, std::vector<int>{0}) << "and not the one that takes none of this room";
+  EXPECT_EQ(queue.pop(), 1);
+  EXPECT_TRUE(queue.push("other", 5, 12).taken) << "the next";
+  EXPECT_TRUE(queue.remove("other", 5));
+  EXPECT_TRUE(queue.push("other", 6, 12).taken);
+  queue.clear();
+  EXPECT_TRUE(queue.push("other", 7, 12).taken);
 }
 
 TEST(FairQueue, TakesBackWhatWaits) {
@@ -70,6 +89,7 @@ TEST(FairQueue, AnyOrderOfCallsLosesNothing) {
     const std::size_t bytes_max = 1 + random() % 40;
     Queue queue(items_max, bytes_max);
     std::map<int, std::pair<std::string, std::size_t>> there;
+    int the_huge = -1;
     const auto bytes = [&] {
       std::size_t sum = 0;
       for (const auto& [item, entry] : there) sum += entry.second;
@@ -81,7 +101,9 @@ TEST(FairQueue, AnyOrderOfCallsLosesNothing) {
       if (what <= 1) {
         const std::size_t size = random() % 15;
         auto pushed = queue.push(owner, step, size);
-        if (there.size() < items_max && bytes() + size <= bytes_max) {
+        const bool huge = size > bytes_max;  // and waits beside the bytes of the others
+        const bool one_waits = there.contains(the_huge);
+        if (there.size() < items_max && (huge ? !one_waits : bytes() + size <= bytes_max)) {
           ASSERT_TRUE(pushed.taken && pushed.displaced.empty());
         }
         ASSERT_TRUE(pushed.taken || pushed.displaced.empty());
@@ -89,7 +111,9 @@ TEST(FairQueue, AnyOrderOfCallsLosesNothing) {
           ASSERT_NE(there.at(item).first, owner);
           there.erase(item);
         }
-        if (pushed.taken) there[step] = {owner, size};
+        ASSERT_FALSE(huge && pushed.taken && one_waits);
+        if (pushed.taken) there[step] = {owner, huge ? 0 : size};
+        if (pushed.taken && huge) the_huge = step;
       } else if (what == 2) {
         const auto item = queue.pop();
         ASSERT_EQ(item.has_value(), !there.empty());
