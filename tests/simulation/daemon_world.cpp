@@ -17,7 +17,7 @@
 
 namespace {
 
-constexpr std::size_t kEndsOfOneFile = 12;  // so few that a run turns its files
+constexpr std::size_t kEndsOfOneFile = 1;  // records: a run turns its files often
 
 std::int64_t disk_left = -1;
 std::uint64_t disk_failures = 0;

@@ -45,6 +45,7 @@ def test_a_campaign_runs_in_several_processes() -> None:
     [
         "lost_tombstone",
         "unwritten_begin",
+        "uncarried_begin",
         "unkept_answer",
         "forgotten_epoch",
         "unburied_release",
