@@ -348,9 +348,10 @@ def test_a_drain_under_load_loses_nothing(busy: windlass.LocalNode, tmp_path):
             raw.hello()
         staged = client.submit_stage([windlass.Transfer(tmp_path / "source", tmp_path / "target")])
         came: dict[Raw, list[Message]] = {}
+        body, columns = heavy(12_000)
         for raw, ids in before.items():
             for request_id in ids:
-                ask(raw, *heavy(5000), request_id)
+                ask(raw, body, columns, request_id)
             raw.send(*encode(Message(Header(Type.LOAD, b"read all".ljust(16)))))
             came[raw] = answers_until(raw, lambda message: message.header.id == b"read all".ljust(16))
         assert busy.pid is not None and sum(map(len, came.values())) < 110, "some wait"
