@@ -144,18 +144,22 @@ def same(before: Any, after: Any) -> bool:
     return type(before) is type(after) and before == after
 
 
+def check(kind: int, data: bytes, verdict: int, written: bytes) -> None:
+    if kind == HEADER:
+        check_header(data, verdict, written)
+    elif kind == ANY:
+        check_any(data, verdict, written)
+    else:
+        check_typed(kind, data, verdict, written)
+
+
 def test_both_codecs_take_the_same_bytes_and_write_the_same() -> None:
     cases = list(cases_of(random.Random(SEED), CASES))
     answers = ask(cases)
     taken = 0
     for (kind, data), (verdict, written) in zip(cases, answers, strict=True):
         taken += verdict != 0
-        if kind == HEADER:
-            check_header(data, verdict, written)
-        elif kind == ANY:
-            check_any(data, verdict, written)
-        else:
-            check_typed(kind, data, verdict, written)
+        check(kind, data, verdict, written)
     assert len(cases) / 10 < taken < len(cases) * 9 / 10, "both verdicts are to be tried"
     again = [(kind, written) for (kind, _), (verdict, written) in zip(cases, answers, strict=True) if verdict]
     for (kind, data), (verdict, written) in zip(again, ask(again), strict=True):
@@ -183,12 +187,7 @@ def test_both_codecs_take_as_many_keys() -> None:
     taken = []
     for (kind, data), (verdict, written) in zip(cases, ask(cases), strict=True):
         taken.append(bool(verdict))
-        if kind == HEADER:
-            check_header(data, verdict, written)
-        elif kind == ANY:
-            check_any(data, verdict, written)
-        else:
-            check_typed(kind, data, verdict, written)
+        check(kind, data, verdict, written)
     assert taken == [True] * 4 + [False, False, True, False]
 
 
